@@ -1,0 +1,62 @@
+"""persam: personalise Segment Anything with one photo and a rough mask.
+
+>>> import persam
+>>> found = persam.segment("rex.jpg", "rex_mask.png", ["park.jpg", "beach.jpg"])  # doctest: +SKIP
+>>> found[0].mask, found[0].score, found[0].present  # doctest: +SKIP
+
+Importing persam costs nothing: torch is imported when a public name is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from persam.concept import Concept
+    from persam.errors import PerSAMError
+    from persam.model import PerSAM, load, segment
+    from persam.recipes import RECIPES, Recipe
+    from persam.reference import Box, Points, Polygon, Scribble
+    from persam.segmentation import Segmentation
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "segment": "model",
+    "load": "model",
+    "PerSAM": "model",
+    "Concept": "concept",
+    "Segmentation": "segmentation",
+    "Recipe": "recipes",
+    "RECIPES": "recipes",
+    "Box": "reference",
+    "Points": "reference",
+    "Polygon": "reference",
+    "Scribble": "reference",
+    "PerSAMError": "errors",
+}
+__all__ = [
+    "RECIPES",
+    "Box",
+    "Concept",
+    "PerSAM",
+    "PerSAMError",
+    "Points",
+    "Polygon",
+    "Recipe",
+    "Scribble",
+    "Segmentation",
+    "load",
+    "segment",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'persam' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"persam.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,29 @@
+"""What persam raises. Every message says what is wrong, what was got, and what to do next."""
+
+
+class PerSAMError(Exception):
+    """Anything a caller can put right. The command line prints the message and exits with 2."""
+
+
+class ImageError(PerSAMError):
+    """A photo that cannot be read or used."""
+
+
+class MaskError(PerSAMError):
+    """A mask or another marking of the object that cannot be used."""
+
+
+class ConceptError(PerSAMError):
+    """A concept that cannot be loaded, or does not belong to this backbone."""
+
+
+class WeightsError(PerSAMError):
+    """Model weights that are missing, damaged, or of an unknown kind."""
+
+
+class OutputError(PerSAMError):
+    """A result that cannot be written where it should go."""
+
+
+class DataError(PerSAMError):
+    """A benchmark's folder that does not hold what its layout promises."""
