@@ -1,0 +1,138 @@
+"""What to look for: a Concept is learned from reference photos without training, and is a few kilobytes on disk."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from persam.errors import ConceptError, OutputError
+from persam.geometry import foreground_cells, official_cells
+from persam.recipes import Recipe, find
+from persam.types import ImageEmbedding
+
+Array = np.ndarray[Any, Any]
+FORMAT = "persam-concept-1"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference photo's features and the object's mask in it, in the photo's own size."""
+
+    embedding: ImageEmbedding
+    mask: Bool[Array, "h w"]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A learned object.
+
+    feature: unit length; its cosine to a photo's cells is the confidence map.
+    semantic: mean of the object's cells, not normalised: the target-semantic prompt.
+    scale_weights: PerSAM-F's weights of the three masks, sum 1; None before `tune`.
+    references: the photos it was learned from, for `tune`; kept in memory only.
+    """
+
+    name: str
+    recipe: Recipe
+    backbone: str
+    fingerprint: str
+    feature: Float[Tensor, "c"]
+    semantic: Float[Tensor, "c"]
+    scale_weights: Float[Tensor, "3"] | None = None
+    references: tuple[Reference, ...] = field(default=(), repr=False, compare=False)
+
+    def to(self, device: torch.device | str) -> "Concept":
+        weights = None if self.scale_weights is None else self.scale_weights.to(device)
+        return replace(self, feature=self.feature.to(device), semantic=self.semantic.to(device), scale_weights=weights)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a safetensors file of a few kilobytes: numbers and metadata, no photo.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from safetensors.torch import save_file
+
+        path = Path(path).expanduser()
+        tensors = {"feature": self.feature, "semantic": self.semantic}
+        if self.scale_weights is not None:
+            tensors["scale_weights"] = self.scale_weights
+        words = {"format": FORMAT, "name": self.name, "recipe": self.recipe.name}
+        words |= {"backbone": self.backbone, "fingerprint": self.fingerprint}
+        temporary = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(
+                {key: value.cpu().contiguous() for key, value in tensors.items()},
+                temporary,
+                {"persam": json.dumps(words)},
+            )
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:  # safetensors reports I/O errors as its own RuntimeError kin
+            raise OutputError(
+                f"cannot write the concept to {path}: {error}. Choose a folder you can write to."
+            ) from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Concept":
+        """A concept that `save` wrote.
+
+        Raises:
+            ConceptError: there is no such file, or it is not a concept.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise ConceptError(f"there is no concept file {path}. Make one with `persam learn`.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                words = json.loads((file.metadata() or {}).get("persam", "{}"))
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ConceptError(f"{path} is not a concept file: {error}. Make one with `persam learn`.") from error
+        if words.get("format") != FORMAT or not {"feature", "semantic"} <= tensors.keys():
+            raise ConceptError(f"{path} holds no concept of the format {FORMAT}. Make one with `persam learn`.")
+        if not all(torch.isfinite(value).all() for value in tensors.values()):
+            raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
+        recipe = find(words["recipe"])
+        return cls(words["name"], recipe, words["backbone"], words["fingerprint"], **tensors)
+
+    def __str__(self) -> str:
+        tuned = "" if self.scale_weights is None else ", tuned"
+        return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
+
+
+def target_cells(reference: Reference, recipe: Recipe) -> Float[Tensor, "n c"]:
+    """The features of the reference's cells that show the object.
+
+    Raises:
+        ConceptError: the published rule finds no cell, which gave NaN in the published code (ledger 4).
+    """
+    embedding = reference.embedding
+    if recipe.grey_level is None:
+        cells = foreground_cells(reference.mask, embedding.frame)
+    else:
+        cells = official_cells(reference.mask, embedding.frame, recipe.grey_level)
+        if not cells.any():
+            raise ConceptError(
+                f"the object of {int(reference.mask.sum())} pixels covers no grid cell by the published rule of "
+                f"{recipe.name}. Use the recipe 'persam', which takes the cells it covers most."
+            )
+    return embedding.features[:, cells.to(embedding.features.device)].T
+
+
+def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: str, fingerprint: str) -> Concept:
+    """The concept of one object from one or more references: their cells are pooled as if they were one photo's."""
+    cells = torch.cat([target_cells(reference, recipe) for reference in references])
+    semantic = cells.mean(0)
+    pooled = semantic if recipe.target_feature == "mean" else cells.amax(0) / 2 + semantic / 2
+    feature = pooled / pooled.norm()
+    return Concept(name, recipe, backbone, fingerprint, feature, semantic, references=tuple(references))
