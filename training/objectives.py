@@ -1,0 +1,102 @@
+"""What nano is trained for: SAM's masks and predicted IoU, and a location map that finds the object again."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mask_losses(logits: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """20 focal + Dice (SAM, appendix A) of every candidate mask.
+
+    Args:
+        logits: prompts x masks x h x w.
+        cover: prompts x h x w, 0..1.
+        weight: prompts x h x w, 0 where a pixel counts neither way.
+
+    Returns: prompts x masks.
+    """
+    truth, counted = cover[:, None], weight[:, None]
+    probability = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, truth.expand_as(logits), reduction="none")
+    error = (probability - truth).abs()
+    balance = 0.25 * truth + 0.75 * (1 - truth)
+    focal = (balance * error.square() * entropy * counted).mean((-2, -1))
+    overlap = (probability * truth * counted).sum((-2, -1))
+    total = ((probability + truth) * counted).sum((-2, -1))
+    return 20 * focal + 1 - (2 * overlap + 1) / (total + 1)
+
+
+def iou(logits: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """Intersection over union of every candidate at threshold 0: prompts x masks."""
+    truth, counted = cover[:, None] > 0.5, weight[:, None] > 0
+    found = logits > 0
+    intersection = (found & truth & counted).sum((-2, -1))
+    union = ((found | truth) & counted).sum((-2, -1))
+    return intersection / union.clamp(min=1)
+
+
+def segmentation_loss(logits: Tensor, predicted_iou: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """Per prompt: the best of the three masks, the single mask, and the regression of each mask's IoU."""
+    losses = mask_losses(logits, cover, weight)
+    best_of_three = losses[:, 1:].min(1).values + 0.05 * losses[:, 1:].mean(1)
+    regression = (predicted_iou - iou(logits.detach(), cover, weight)).square().mean(1)
+    return best_of_three + 0.5 * losses[:, 0] + regression
+
+
+class LocationLoss(nn.Module):
+    """An object's mean feature in one view must single out its cells in the other view.
+
+    Two terms on the cosine between that mean and every cell: a balanced binary cross entropy (with learned scale and
+    offset), and the cross entropy of the peak: the most similar cell of all should lie inside the object, with the
+    cells of every other photo of the batch as further candidates.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.offset = nn.Parameter(torch.tensor(-4.0))
+
+    def forward(self, features: Tensor, cover: Tensor, weight: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the share of objects whose peak in the partner's view falls inside.
+
+        Args:
+            features: images x c x h x w.
+            cover: images x objects x h x w, the share of each cell that the object covers.
+            weight: images x h x w, the share of each cell that counts.
+            partner: images, the index of the other view of the same photo.
+        """
+        images, objects = cover.shape[:2]
+        cells = F.normalize(features.flatten(2), dim=1)
+        concepts = target_features(features, cover)
+        similarity = torch.einsum("ioc,jcn->iojn", F.normalize(concepts, dim=-1), cells)
+        logits = similarity * self.log_scale.exp() + self.offset
+        own = torch.arange(images)
+        inside_partner = cover[partner].flatten(2) > 0.5
+        outside_partner = (cover[partner].flatten(2) < 0.1) & (weight[partner].flatten(1)[:, None] > 0.5)
+        valid = (cover.amax((-2, -1)) > 0.5) & inside_partner.any(-1)
+        if not valid.any():
+            return logits.sum() * 0, torch.tensor(float("nan"))
+        in_partner = logits[own, :, partner]
+        positive = _mean(F.softplus(-in_partner), inside_partner)
+        negative = _mean(F.softplus(in_partner), outside_partner)
+        elsewhere = torch.ones(images, images, dtype=torch.bool)
+        elsewhere[own, own] = elsewhere[own, partner] = False
+        foreign = F.softplus(logits).mean(-1).transpose(1, 2)[elsewhere].reshape(images, -1, objects).mean(1)
+        shared = logits.masked_fill(~elsewhere[:, None, :, None], float("-inf")).flatten(2)
+        candidates = torch.cat([in_partner.masked_fill(~(inside_partner | outside_partner), -1e4), shared], dim=-1)
+        peak = candidates.logsumexp(-1) - in_partner.masked_fill(~inside_partner, -1e4).logsumexp(-1)
+        loss = (positive + negative + 0.5 * foreign + 0.5 * peak)[valid].mean()
+        found = inside_partner.gather(-1, in_partner.argmax(-1, keepdim=True))[..., 0]
+        return loss, found[valid].float().mean()
+
+
+def target_features(features: Tensor, cover: Tensor) -> Tensor:
+    """Mean feature of the cells an object covers by half, or of the most covered ones: images x objects x c."""
+    threshold = (0.5 * cover.amax((-2, -1), keepdim=True)).clamp(max=0.5)
+    inside = ((cover >= threshold) & (cover > 0)).float()
+    pooled = torch.einsum("ichw,iohw->ioc", features, inside)
+    return pooled / inside.sum((-2, -1)).clamp(min=1)[..., None]
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum(-1) / where.sum(-1).clamp(min=1)

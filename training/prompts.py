@@ -1,0 +1,151 @@
+"""Prompts as users and PerSAM give them: clicks, boxes, a concept's own peak, and the refinements after them."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from persam.decoder import NO_GUIDANCE, Guidance, predict_masks
+from training.objectives import target_features
+from training.scenes import MASK_STRIDE
+
+FIRST_PROMPTS = {"point": 0.28, "pair": 0.2, "box": 0.24, "concept": 0.28}
+NEXT_PROMPTS = {"same": 0.3, "predicted_box": 0.35, "true_box": 0.15, "correction": 0.2}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Prompts in input pixels, one row each. labels: 1 inside, 0 outside."""
+
+    points_xy: Tensor | None = None
+    labels: Tensor | None = None
+    box_xyxy: Tensor | None = None
+    mask_logits: Tensor | None = None
+    guidance: Guidance = NO_GUIDANCE
+
+
+def decode(model: nn.Module, maps: tuple[Tensor, Tensor, Tensor], prompt: Prompt) -> tuple[Tensor, Tensor]:
+    """Logits (rows x 4 x h x w) and predicted IoU (rows x 4); `maps` has one row a prompt."""
+    grid, stride8, stride4 = maps
+    points = None if prompt.points_xy is None else (prompt.points_xy, prompt.labels)
+    sparse, dense = model.prompt_encoder(points, prompt.box_xyxy, prompt.mask_logits)
+    position = model.prompt_encoder.get_dense_pe()
+    return predict_masks(
+        model.mask_decoder, grid, position, sparse, dense, guidance=prompt.guidance, fine=(stride8, stride4)
+    )
+
+
+def set_input_size(model: nn.Module, size: int) -> None:
+    """Lets the prompt encoder work at another input size than the one it was built for."""
+    model.prompt_encoder.input_image_size = (size, size)
+    model.prompt_encoder.image_embedding_size = (size // 16, size // 16)
+
+
+def first_prompt(
+    kind: str, cover: Tensor, features: Tensor, reference: Tensor, reference_cover: Tensor, rng: np.random.Generator
+) -> Prompt:
+    """The first round's prompt of every object.
+
+    Args:
+        kind: a key of FIRST_PROMPTS.
+        cover: images x objects x h x w at a quarter of the input.
+        features: images x c x cells x cells, of the images to prompt.
+        reference: the other views' features, and `reference_cover` the objects' share of their cells.
+    """
+    planes = cover.flatten(0, 1)
+    if kind == "box":
+        return Prompt(box_xyxy=_jittered_boxes(planes.numpy(), rng))
+    inside = _clicks(planes.numpy(), rng)
+    if kind == "concept":
+        return _concept_prompt(planes, inside, features, reference, reference_cover, rng)
+    if kind == "point":
+        return Prompt(inside[:, None], torch.ones(len(planes), 1))
+    outside = _clicks(1 - planes.numpy(), rng)
+    return _pair(inside, outside)
+
+
+def next_prompt(
+    kind: str, prompt: Prompt, logits: Tensor, predicted_iou: Tensor, cover: Tensor, rng: np.random.Generator
+) -> Prompt:
+    """The second round: the best mask's logits, what was given before, and perhaps a box or a correcting click."""
+    rows = torch.arange(len(logits))
+    best = logits.detach()[rows, 1 + predicted_iou.detach()[:, 1:].argmax(1)]
+    prompt = replace(prompt, mask_logits=best[:, None], guidance=NO_GUIDANCE)
+    planes = cover.numpy()
+    if kind == "predicted_box":
+        found = (best > 0).float().numpy()
+        return replace(prompt, box_xyxy=_boxes(np.where(found.any((1, 2), keepdims=True), found, planes)))
+    if kind == "true_box":
+        return replace(prompt, box_xyxy=_jittered_boxes(planes, rng))
+    if kind == "correction":
+        missed, wrong = (planes > 0.5) & (best <= 0).numpy(), (planes < 0.5) & (best > 0).numpy()
+        label = missed.sum((1, 2)) >= wrong.sum((1, 2))
+        click = _clicks(np.where(label[:, None, None], missed, wrong).astype(np.float32), rng)[:, None]
+        labels = torch.from_numpy(label.astype(np.float32))[:, None]
+        if prompt.points_xy is not None:
+            click, labels = torch.cat([prompt.points_xy, click], 1), torch.cat([prompt.labels, labels], 1)
+        return replace(prompt, points_xy=click, labels=labels)
+    return prompt
+
+
+def _pair(inside: Tensor, outside: Tensor) -> Prompt:
+    labels = torch.tensor([[1.0, 0.0]]).repeat(len(inside), 1)
+    return Prompt(torch.stack([inside, outside], 1), labels)
+
+
+def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -> Prompt:
+    """PerSAM's own prompt: the peak and trough of the similarity to the reference, with guidance from it."""
+    semantic = target_features(reference, reference_cover)
+    cells = F.normalize(features, dim=1)
+    similarity = torch.einsum("ioc,ichw->iohw", F.normalize(semantic, dim=-1), cells).flatten(0, 1).detach()
+    side = similarity.shape[-1]
+
+    def place(index: Tensor) -> Tensor:
+        return (torch.stack([index % side, index // side], 1) + 0.5) * 16 - 0.5
+
+    peak = similarity.flatten(1).argmax(1)
+    hit = F.avg_pool2d(planes[:, None], MASK_STRIDE)[:, 0].flatten(1)[torch.arange(len(peak)), peak] > 0.3
+    inside = torch.where(hit[:, None], place(peak), inside)
+    prompt = _pair(inside, place(similarity.flatten(1).argmin(1)))
+    z = (similarity - similarity.mean((1, 2), keepdim=True)) / similarity.std((1, 2), keepdim=True).clamp(min=1e-6)
+    if rng.random() < 0.5:
+        guidance = Guidance(z.sigmoid(), semantic.flatten(0, 1), "after_softmax")
+    else:
+        guidance = Guidance(F.logsigmoid(z), semantic.flatten(0, 1), "before_softmax")
+    return replace(prompt, guidance=guidance)
+
+
+def _clicks(planes: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """A point of each plane, in input pixels: half of the time its innermost one."""
+    points = []
+    for plane in planes:
+        sure = (plane > 0.5).astype(np.uint8)
+        if not sure.any():
+            sure = (plane >= plane.max()).astype(np.uint8)
+        if rng.random() < 0.5:
+            depth = cv2.distanceTransform(np.pad(sure, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+            y, x = np.unravel_index(depth.argmax(), depth.shape)
+        else:
+            choices = np.flatnonzero(sure)
+            y, x = np.unravel_index(choices[rng.integers(len(choices))], sure.shape)
+        points.append(((x + 0.5) * MASK_STRIDE - 0.5, (y + 0.5) * MASK_STRIDE - 0.5))
+    return torch.tensor(points, dtype=torch.float32)
+
+
+def _boxes(planes: np.ndarray) -> Tensor:
+    boxes = []
+    for plane in planes:
+        ys, xs = np.nonzero(plane > min(0.5, plane.max() * 0.99))
+        boxes.append((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) if len(ys) else (0, 0, *plane.shape[::-1]))
+    return torch.tensor(boxes, dtype=torch.float32) * MASK_STRIDE - 0.5
+
+
+def _jittered_boxes(planes: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """The truth's boxes, their sides moved by a normal of 5 % of the extent (SAM: 10 %, at most 20 pixels)."""
+    boxes = _boxes(planes)
+    extent = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    noise = torch.from_numpy(rng.normal(0, 0.05, boxes.shape)).float() * extent
+    return boxes + noise.clamp(-20, 20)

@@ -1,0 +1,228 @@
+"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/nano`.
+
+Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), appends held-out
+numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run that made
+the bundled model is described in `persam/models/NANO.md`.
+"""
+
+import argparse
+import copy
+import csv
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from persam.backbones.nano import NanoSam, build
+from training import prompts
+from training.objectives import LocationLoss, iou, segmentation_loss
+from training.scenes import Photos, View, draw_scene, whole_view
+
+# input size: (share of the steps, scenes a step); a scene is two views
+SIZES = {256: (0.3, 6), 320: (0.35, 4), 384: (0.2, 3), 512: (0.15, 2)}
+LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # the last fifth: nearer to use
+OBJECTS = 3
+FIELDS = ("step", "seconds", "loss", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument(
+        "--start", type=Path, help="folder with mobilenetv2_deeplab.safetensors, spike_head.safetensors"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--lr", type=float, default=4e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--eval-every", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    train(parser.parse_args())
+
+
+def train(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    photos = Photos(options.archive, held_out=False)
+    model, location = build().train(), LocationLoss()
+    if options.start:
+        load_start(model, options.start)
+    average = copy.deepcopy(model)
+    groups = [
+        {"params": list(model.image_encoder.back.parameters()), "share": 0.3},
+        {"params": list(model.image_encoder.neck.parameters()), "share": 1.0},
+        {"params": [*model.prompt_encoder.parameters(), *model.mask_decoder.parameters()], "share": 1.0},
+        {"params": list(location.parameters()), "share": 10.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01)
+    step, seconds = 0, 0.0
+    if (options.out / "last.pt").exists():
+        saved = torch.load(options.out / "last.pt", weights_only=True)
+        step, seconds = saved["step"], saved["seconds"]
+        for part, name in ((model, "model"), (average, "average"), (location, "location"), (optimizer, "optimizer")):
+            part.load_state_dict(saved[name])
+    running: dict[str, float] = {}
+    while step < options.steps:
+        started = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * group["share"] * schedule(step, options.steps)
+        rng = np.random.default_rng([options.seed, step])  # a step's data depend on nothing but its number
+        numbers = train_step(model, location, optimizer, photos, rng, late=step > 0.8 * options.steps)
+        decay = min(0.998, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for mean, now in zip(average.parameters(), model.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+        step += 1
+        seconds += time.perf_counter() - started
+        for name, value in numbers.items():
+            if not math.isnan(value):
+                running[name] = value if name not in running else 0.98 * running[name] + 0.02 * value
+        if step % 20 == 0:
+            print(step, f"{seconds:.0f}s", {name: round(value, 4) for name, value in running.items()}, flush=True)
+        if step % options.eval_every == 0 or step == options.steps:
+            row = {"step": step, "seconds": round(seconds), **running, **held_out(average, options.archive)}
+            append_row(options.out / "log.csv", row)
+            print(row, flush=True)
+            export(average, options.out / "nano.safetensors")
+            state = {"step": step, "seconds": seconds, "model": model.state_dict(), "average": average.state_dict()}
+            state |= {"location": location.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(state, options.out / "last.tmp")
+            (options.out / "last.tmp").replace(options.out / "last.pt")
+
+
+def schedule(step: int, steps: int) -> float:
+    """Linear warm-up over 60 steps, then half a cosine down to 1 %."""
+    return min(1.0, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def train_step(model, location, optimizer, photos, rng, *, late: bool) -> dict[str, float]:
+    sizes = LAST_SIZES if late else SIZES
+    size = int(rng.choice(list(sizes), p=[share for share, _ in sizes.values()]))
+    views = [view for _ in range(sizes[size][1]) for view in draw_scene(photos, rng, size=size, objects=OBJECTS)]
+    rgb, cover, weight = stack(views)
+    partner = torch.arange(len(views)) ^ 1
+    prompts.set_input_size(model, size)
+    maps = model.image_encoder(rgb)
+    cells, cell_weight = F.avg_pool2d(cover, 4), F.avg_pool2d(weight[:, None], 4)[:, 0]
+    location_loss, peak = location(maps[0], cells, cell_weight, partner)
+    segmentation, ious = [], []
+    order = torch.from_numpy(rng.permutation(len(views)))
+    for group in order.chunk(2):
+        first = draw(prompts.FIRST_PROMPTS, rng)
+        following = draw(prompts.NEXT_PROMPTS, rng)
+        rows = [m[group].repeat_interleave(OBJECTS, 0) for m in maps]
+        truth, counted = cover[group].flatten(0, 1), weight[group].repeat_interleave(OBJECTS, 0)
+        seen = (truth > 0.5).sum((1, 2)) >= 6
+        other = partner[group]
+        prompt = prompts.first_prompt(first, cover[group], maps[0][group], maps[0][other], cells[other], rng)
+        for turn in range(2):
+            logits, predicted = prompts.decode(model, rows, prompt)
+            loss = segmentation_loss(logits, predicted, truth, counted)
+            segmentation.append(loss[seen])
+            if turn == 0:
+                prompt = prompts.next_prompt(following, prompt, logits, predicted, truth, rng)
+        ious.append(best_iou(logits, predicted, truth, counted)[seen])
+    loss = torch.cat(segmentation).mean() + 0.5 * location_loss
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss.item()} at input size {size}")
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+    optimizer.step()
+    return {"loss": loss.item(), "train_iou": torch.cat(ious).mean().item(), "train_peak": peak.item()}
+
+
+def draw(shares: dict[str, float], rng: np.random.Generator) -> str:
+    return str(rng.choice(list(shares), p=list(shares.values())))
+
+
+def stack(views: list[View]) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised RGB (n 3 s s), cover (n objects s/4 s/4) and weight (n s/4 s/4)."""
+    rgb = torch.from_numpy(np.stack([view.rgb for view in views])).permute(0, 3, 1, 2).float()
+    cover = torch.from_numpy(np.stack([view.cover for view in views]))
+    return (
+        (rgb - NanoSam.pixel_mean[0]) / NanoSam.pixel_std[0],
+        cover,
+        torch.from_numpy(np.stack([v.weight for v in views])),
+    )
+
+
+def best_iou(logits: Tensor, predicted: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """IoU of the mask that the model itself would keep: the best predicted of the three."""
+    rows = torch.arange(len(logits))
+    return iou(logits.detach(), cover, weight)[rows, 1 + predicted.detach()[:, 1:].argmax(1)]
+
+
+@torch.no_grad()
+def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 512) -> dict[str, float]:
+    """Mean IoU after one inner click and after one box, and how often a mirrored reference finds its object again."""
+    photos, rng = Photos(archive, held_out=True), np.random.default_rng(0)
+    model.eval()
+    prompts.set_input_size(model, size)
+    scores: dict[str, list[float]] = {"point_iou": [], "box_iou": [], "peak": []}
+    for photo in photos.photos[:: max(1, len(photos.photos) // count)][:count]:
+        masks, ignore = photos.masks(photo)
+        masks = masks[masks.mean(axis=(1, 2)) > 0.003][:4]
+        if not len(masks):
+            continue
+        picture = photos.rgb(photo)
+        views = [
+            whole_view(picture, masks, ignore, size=size),
+            whole_view(picture[:, ::-1], masks[:, :, ::-1], ignore[:, ::-1], size=size),
+        ]
+        rgb, cover, weight = stack(views)
+        maps = model.image_encoder(rgb)
+        cells = F.avg_pool2d(cover, 4)
+        _, peak = LocationLoss()(maps[0], cells, F.avg_pool2d(weight[:, None], 4)[:, 0], torch.tensor([1, 0]))
+        scores["peak"].append(peak.item())
+        rows = [m[:1].repeat_interleave(len(masks), 0) for m in maps]
+        for kind in ("point", "box"):
+            prompt = prompts.first_prompt(kind, cover[:1], maps[0][:1], maps[0][1:], cells[1:], rng)
+            logits, predicted = prompts.decode(model, rows, prompt)
+            kept = best_iou(logits, predicted, cover[0], weight[:1].expand(len(masks), -1, -1))
+            scores[f"{kind}_iou"].append(kept.mean().item())
+    return {name: round(float(np.nanmean(values)), 4) for name, values in scores.items()}
+
+
+def load_start(model: NanoSam, folder: Path) -> None:
+    """MobileNetV2 from DeepLab, and the feasibility run's neck and decoder; the fine maps start at zero."""
+    model.image_encoder.back.load_state_dict(load_file(folder / "mobilenetv2_deeplab.safetensors"))
+    head = {name: value.float() for name, value in load_file(folder / "spike_head.safetensors").items()}
+    for prefix, module in (
+        ("neck.", model.image_encoder.neck),
+        ("pe.", model.prompt_encoder),
+        ("dec.", model.mask_decoder),
+    ):
+        part = {name.removeprefix(prefix): value for name, value in head.items() if name.startswith(prefix)}
+        missing, unexpected = module.load_state_dict(part, strict=False)
+        assert not unexpected, unexpected
+        assert all(name.startswith("stride") for name in missing), missing
+    for layer in (model.image_encoder.neck.stride8, model.image_encoder.neck.stride4):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+
+
+def export(model: nn.Module, path: Path) -> None:
+    weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def append_row(path: Path, row: dict) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if fresh:
+            writer.writeheader()
+        writer.writerow({name: round(row[name], 4) if isinstance(row[name], float) else row[name] for name in FIELDS})
+
+
+if __name__ == "__main__":
+    main()
