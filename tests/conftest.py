@@ -1,0 +1,43 @@
+"""What every test runs under: enforced shapes, one thread, and an account of what was not run."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start as well; before torch reads it
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Stays installed, so that modules which persam imports late are checked as well. Before any test imports persam.
+install_import_hook("persam", "beartype.beartype")
+
+torch.set_num_threads(1)  # on tensors this small a second thread only waits for the first
+
+SHARED = "PERSAM_SHARED"  # a folder with golden tensors and photos that are not in the repository
+_left_out: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder that PERSAM_SHARED names. Where it is not set, a test that asks for it is left out and reported."""
+    folder = Path(os.environ[SHARED])
+    assert folder.is_dir(), f"{SHARED} names {folder}, which is not a folder. Mend it, or unset it."
+    return folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get(SHARED):
+        return
+    needing = [item for item in items if "shared" in getattr(item, "fixturenames", ())]
+    if needing:
+        items[:] = [item for item in items if item not in needing]
+        config.hook.pytest_deselected(items=needing)
+        _left_out.extend(item.nodeid for item in needing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        terminalreporter.section(f"{len(_left_out)} tests not run: {SHARED} is not set")
+        for name in _left_out:
+            terminalreporter.line(name)
