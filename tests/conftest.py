@@ -38,6 +38,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _left_out:
-        terminalreporter.section(f"{len(_left_out)} tests not run: {SHARED} is not set")
+        terminalreporter.section(f"{len(_left_out)} not run: {SHARED} is not set")
         for name in _left_out:
             terminalreporter.line(name)
