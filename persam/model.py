@@ -1,0 +1,213 @@
+"""PerSAM: learn an object from a photo and its mask, find it in others. The paper's abstract in code."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from persam import backbones, io
+from persam import concept as concepts
+from persam.backbones.base import Backbone
+from persam.concept import Concept, Reference
+from persam.errors import ConceptError, MaskError
+from persam.geometry import box_of, cell_cover
+from persam.location import locate
+from persam.presence import evidence, presence
+from persam.recipes import PERSAM, TUNED, Recipe, find
+from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
+from persam.refine import first_decode, mask_logits, prompt_of, refine
+from persam.scales import fit_weights
+from persam.segmentation import Segmentation
+from persam.targets import Target, iter_targets
+from persam.types import ImageEmbedding
+
+Array = np.ndarray[Any, Any]
+
+
+class PerSAM:
+    """A backbone that learns concepts and finds them.
+
+    Args:
+        backbone: as `persam.backbones.load` gives it.
+        recipe: the settings that `learn` uses when it is not told otherwise.
+    """
+
+    def __init__(self, backbone: Backbone, *, recipe: str | Recipe = PERSAM):
+        self.backbone = backbone
+        self.recipe = find(recipe)
+
+    @torch.inference_mode()
+    def learn(self, images: Any, masks: Any, *, name: str = "object", recipe: str | Recipe | None = None) -> Concept:
+        """The concept of the object that the masks show (section 3.2, target features). Nothing is trained.
+
+        Args:
+            images: the reference photo, or a list of photos of the same object (k-shot): paths, PIL images, arrays or
+                tensors.
+            masks: for every photo, the object's mask, or a Box, Points, Polygon or Scribble, or their text form.
+            name: what results call the object.
+            recipe: name or Recipe; a PerSAM-F recipe fits its two weights too.
+
+        Raises:
+            ImageError, MaskError: a photo or a mask cannot be used; the message says why.
+        """
+        pairs = list(zip(_listed(images), _listed(masks), strict=False))
+        if len(pairs) != len(_listed(images)) or len(pairs) != len(_listed(masks)) or not pairs:
+            raise MaskError(
+                f"{len(_listed(images))} reference photos came with {len(_listed(masks))} masks: give one mask a photo."
+            )
+        references = tuple(self._reference(image, mask) for image, mask in pairs)
+        return self._learn(references, find(recipe) if recipe is not None else self.recipe, name)
+
+    @torch.inference_mode()
+    def tune(self, concept: Concept) -> Concept:
+        """The concept under PerSAM-F (section 3.3): two weights fitted on its reference photos.
+
+        Raises:
+            ConceptError: the concept was loaded from a file, which holds no photos.
+        """
+        if not concept.references:
+            raise ConceptError(
+                f"the concept {concept.name!r} has no reference photos to tune on (a file does not hold them): "
+                "learn it again and tune before saving."
+            )
+        return self._learn(concept.references, TUNED.get(concept.recipe, concept.recipe), concept.name)
+
+    def segment(self, targets: Any, concept: Concept) -> Iterator[Segmentation]:
+        """The concept in every target, one after the other; each photo is encoded once and then forgotten.
+
+        Args:
+            targets: a photo, a list, a folder, a glob, or an iterator of photos.
+            concept: as `learn` gives it, for this backbone.
+
+        Raises:
+            ConceptError: the concept belongs to another backbone's features.
+            ImageError: a target cannot be read; results before it have been yielded.
+        """
+        for target in iter_targets(targets):
+            yield self.segment_one(target, concept)
+
+    def embed(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
+        """The photo's features: the expensive step."""
+        return self.backbone.encode(rgb)
+
+    @torch.inference_mode()
+    def segment_one(self, target: Target, concept: Concept) -> Segmentation:
+        """The concept in one target of `iter_targets`; raises as `segment` does."""
+        concept = self._own(concept)
+        embedding = self.embed(target.read())
+        prior = locate(concept.feature, embedding, concept.recipe)
+        first = first_decode(self.backbone, embedding, prior, concept.semantic, concept.scale_weights, concept.recipe)
+        final = refine(self.backbone, embedding, prior, first, concept.recipe)[-1]
+        mask = (mask_logits(final.logits, embedding.frame) > 0).cpu().numpy()
+        found = evidence(concept.semantic, embedding, final.logits)
+        probability, present = presence(found, self.backbone.name)
+        return Segmentation(
+            mask=mask,
+            score=min(1.0, max(0.0, final.predicted_iou)),
+            presence=probability,
+            present=present and bool(mask.any()),
+            box_xyxy=box_of(mask),
+            points_xy=prior.points_xy.cpu().numpy(),
+            labels=prior.labels.cpu().numpy(),
+            similarity=prior.similarity.cpu().numpy(),
+            concept=concept.name,
+            name=target.name,
+            source=target.source,
+            read=target.read,
+        )
+
+    def _learn(self, references: tuple[Reference, ...], recipe: Recipe, name: str) -> Concept:
+        concept = concepts.learn(
+            references, recipe, name=name, backbone=self.backbone.name, fingerprint=self.backbone.fingerprint
+        )
+        if recipe.first_mask != "weighted":
+            return concept
+        masks, truths = [], []
+        for reference in references:
+            prior = locate(concept.feature, reference.embedding, recipe)
+            three = self.backbone.decode(reference.embedding, prompt_of(prior)).logits[:, 1:]
+            frame = reference.embedding.frame
+            if recipe.fit_at == "original":
+                masks.append(frame.upscale(three)[0])
+                truths.append(torch.from_numpy(reference.mask).float().to(three.device))
+            else:
+                masks.append(frame.valid(three[0]))
+                cover = cell_cover(reference.mask, frame, stride=frame.input_size // three.shape[-1])
+                truths.append(frame.valid(cover).to(three.device))
+        return replace(concept, scale_weights=fit_weights(masks, truths))
+
+    def _reference(self, image: Any, mask: Any) -> Reference:
+        rgb = io.read_image(image)
+        embedding = self.embed(rgb)
+        hint: Hint | None = parse_hint(mask) if isinstance(mask, str) else None
+        if isinstance(mask, Box | Points | Polygon | Scribble):
+            hint = mask
+        if hint is not None:
+            return Reference(embedding, mask_from_hint(hint, self.backbone, embedding))
+        height, width = rgb.shape[:2]
+        return Reference(embedding, io.read_mask(mask, (height, width)))
+
+    def _own(self, concept: Concept) -> Concept:
+        if concept.fingerprint != self.backbone.fingerprint:
+            raise ConceptError(
+                f"the concept {concept.name!r} was learned with {concept.backbone} (weights {concept.fingerprint}) and "
+                f"means nothing to {self.backbone.name} (weights {self.backbone.fingerprint}). "
+                f"Load that model, or learn the concept again with this one."
+            )
+        return concept.to(self.backbone.device)
+
+
+def load(model: str | Path = "nano", *, device: str | torch.device = "auto", recipe: str | Recipe = PERSAM) -> PerSAM:
+    """A model that is ready to learn and find.
+
+    Args:
+        model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), or the path of a SAM checkpoint.
+        device: `auto` takes CUDA, then MPS, then the CPU.
+        recipe: the default settings of `learn`.
+
+    Raises:
+        WeightsError: unknown name, or weights that are missing or damaged.
+        PerSAMError: the device is not there, or there is no such recipe.
+    """
+    return PerSAM(backbones.load(model, device=device), recipe=recipe)
+
+
+def segment(
+    ref_img: Any,
+    ref_mask: Any,
+    targets: Any,
+    *,
+    model: str | Path | PerSAM = "nano",
+    recipe: str | Recipe | None = None,
+    device: str | torch.device = "auto",
+) -> list[Segmentation] | Iterator[Segmentation]:
+    """The object of the reference in every target: the whole of persam in one call.
+
+    Args:
+        ref_img: the reference photo, or a list of photos of the same object.
+        ref_mask: its mask (or Box, Points, Polygon, Scribble), or a list, one a photo.
+        targets: one photo, a list, a folder or a glob: the result is a list. A generator: the result is a generator
+            too, which holds one photo at a time.
+        model: a name or path as for `load`, or a loaded PerSAM.
+        recipe: name or Recipe; the model's own when None.
+        device: where a model given by name runs.
+
+    Raises:
+        PerSAMError: one of its children says what cannot be used, and what to do.
+
+    >>> found = persam.segment("rex.jpg", "rex_mask.png", ["park.jpg", "beach.jpg"])  # doctest: +SKIP
+    >>> found[0].mask.shape, found[0].present  # doctest: +SKIP
+    ((480, 640), True)
+    """
+    ready = model if isinstance(model, PerSAM) else load(model, device=device)
+    concept = ready.learn(ref_img, ref_mask, recipe=recipe)
+    results = ready.segment(targets, concept)
+    return results if isinstance(targets, Iterator) else list(results)
+
+
+def _listed(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, list | tuple) else [values]
