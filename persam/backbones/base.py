@@ -78,7 +78,8 @@ class SamBackbone:
             points = (frame.to_input(prompt.points_xy.to(self.device)), prompt.labels.to(self.device))
         if prompt.box_xyxy is not None:
             box = frame.to_input(prompt.box_xyxy.to(self.device).view(-1, 2, 2)).flatten(1)
-        sparse, dense = encoder(points, box, prompt.mask_logits)
+        mask_logits = None if prompt.mask_logits is None else prompt.mask_logits.to(self.device)
+        sparse, dense = encoder(points, box, mask_logits)
         fine = embedding.fine
         logits, predicted_iou = predict_masks(
             self.model.mask_decoder,

@@ -5,12 +5,15 @@ A MobileNetV2 whose last stage is dilated feeds a neck with four taps; prompt en
 upscales: at a 512-pixel input a mask edge would otherwise be known only to 16 pixels.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from persam.backbones._segment_anything import import_modeling
+from persam.backbones.checkpoint import with_weights
 
 INPUT_SIZE = 512
 STRIDE = 16
@@ -158,3 +161,15 @@ def build(input_size: int = INPUT_SIZE) -> NanoSam:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return NanoSam(input_size).eval()
+
+
+SIGNATURE = "image_encoder.back.stem.0.weight"
+
+
+def from_tensors(tensors: Mapping[str, Tensor]) -> NanoSam:
+    """NanoSam with the weights of its file, which stores them in half precision.
+
+    Raises:
+        WeightsError: tensors are missing, of another shape, or unknown; the message names them.
+    """
+    return with_weights(NanoSam, tensors)
