@@ -1,0 +1,384 @@
+"""Running a benchmark: predictions to files first, then numbers from the files, then rows in a CSV.
+
+    OUT/<benchmark>/<model>/<recipe>/<fingerprint>/settings.json
+    OUT/<benchmark>/<model>/<recipe>/<fingerprint>/<episode>/<target>.png, predictions.json
+
+`predictions.json` is written last: an episode that has it is finished and is not predicted again. The fingerprint
+stands for everything the predictions depend on, so what other settings made lies in another folder.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from persam.errors import DataError, OutputError, PerSAMError
+from persam.eval import absence, album, coco20i, davis, fss, lvis92i, parts, perseg, scores
+from persam.eval.episodes import Answer, Episode, Prediction
+from persam.eval.scores import Metrics
+
+Setting = str | int | float | bool | None
+# Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
+# for each episode, in order.
+Predict = Callable[[Sequence[Episode]], Iterator[tuple[Prediction, ...]]]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A protocol: where its episodes come from and what is measured on their answers.
+
+    options: which of shots, fold and seed the protocol has. overall: numbers over all objects' answers, in a row of
+    their own, `overall_name`.
+    """
+
+    load: Callable[..., Iterator[Episode]]
+    measure: Callable[[Iterable[Answer]], Metrics]
+    options: tuple[str, ...] = ()
+    overall: Callable[[Iterable[Iterable[Answer]]], Metrics] | None = None
+    overall_name: str = ""
+
+    def episodes(
+        self, root: Path, *, shots: int | None = None, fold: int | None = None, seed: int | None = None
+    ) -> tuple[Episode, ...]:
+        """The protocol's episodes.
+
+        Raises:
+            DataError: the layout is not there, or the protocol does not have an option that was given.
+        """
+        given = {"shots": shots, "fold": fold, "seed": seed}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if unknown := sorted(chosen.keys() - set(self.options)):
+            has = ", ".join(self.options) or "no options"
+            raise DataError(f"this benchmark has no {unknown[0]} to choose; it has {has}.")
+        episodes = tuple(self.load(root, **chosen))
+        if not episodes:
+            raise DataError(f"{root} has the layout, but nothing to measure on. Is the download complete?")
+        return episodes
+
+
+_FEW_SHOT = ("fold", "shots", "seed")
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "perseg": Benchmark(perseg.episodes, scores.measure_masks),
+    "davis2016": Benchmark(davis.episodes_2016, scores.measure_video),
+    "davis2017": Benchmark(davis.episodes_2017, scores.measure_video),
+    "fss1000": Benchmark(fss.episodes, scores.measure_masks, options=("shots", "seed")),
+    "coco20i": Benchmark(coco20i.episodes, scores.measure_masks, options=_FEW_SHOT),
+    "lvis92i": Benchmark(lvis92i.episodes, scores.measure_masks, options=_FEW_SHOT),
+    "pascal_part": Benchmark(parts.pascal_episodes, scores.measure_masks, options=_FEW_SHOT),
+    "paco_part": Benchmark(parts.paco_episodes, scores.measure_masks, options=_FEW_SHOT),
+    "album": Benchmark(album.episodes, scores.measure_masks),
+    "absence": Benchmark(
+        absence.episodes,
+        scores.measure_presence,
+        overall=scores.measure_fitted_presence,
+        overall_name="odd objects, threshold fitted on even",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Whose predictions these are.
+
+    model, recipe: their names, which are folders too. settings: everything else that the predictions depend on, such
+    as the commit, the weights' checksum and the recipe's values.
+    """
+
+    benchmark: str
+    model: str
+    recipe: str
+    settings: Mapping[str, Setting]
+
+    def fingerprint(self, episodes: Sequence[Episode], root: Path) -> str:
+        """Twelve hex digits for the settings and the episodes, the same wherever the data lies."""
+        asked = [_outline(episode, root) for episode in episodes]
+        text = json.dumps([self.benchmark, self.model, self.recipe, dict(self.settings), asked], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def folder(self, out: Path, fingerprint: str) -> Path:
+        return out / self.benchmark / self.model / self.recipe / fingerprint
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object's result, or the mean over objects. n: its targets. seconds: what predicting them took."""
+
+    object: str
+    n: int
+    seconds: float
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a row comes from. commit: of this library, or its version where it was installed without one."""
+
+    date: str
+    commit: str
+    dirty: bool
+    model: str
+    fingerprint: str
+    recipe: str
+    machine: str
+    torch: str
+    benchmark: str
+
+
+COLUMNS = tuple(field.name for kind in (Provenance, Row, Metrics) for field in fields(kind) if field.name != "metrics")
+
+
+def evaluate(
+    run: Run,
+    predict: Predict,
+    root: Path,
+    out: Path,
+    csv_path: Path,
+    *,
+    shots: int | None = None,
+    fold: int | None = None,
+    seed: int | None = None,
+    machine: str | None = None,
+) -> tuple[Row, ...]:
+    """Predicts what is not predicted yet, scores it all from the files, and appends the rows to the CSV.
+
+    Args:
+        run: whose predictions these are.
+        predict: the model; not called for episodes that are finished.
+        root: the benchmark's own folder, in its public layout.
+        out: where predictions go and, when interrupted, are found again.
+        csv_path: the table that grows; made when it is not there.
+        shots: references an episode, where the protocol has a choice; its own number when None.
+        fold: which part of the classes, likewise.
+        seed: of the draws, likewise.
+        machine: named in the rows; the processor and its cores when None.
+
+    Returns:
+        A row an object, then their mean, then the benchmark's overall row where it has one.
+
+    Raises:
+        DataError: the benchmark is unknown, or the layout is not there.
+        OutputError: predictions or rows cannot be written.
+    """
+    if run.benchmark not in BENCHMARKS:
+        raise DataError(f"there is no benchmark {run.benchmark!r}; there are {', '.join(BENCHMARKS)}.")
+    benchmark = BENCHMARKS[run.benchmark]
+    episodes = benchmark.episodes(root, shots=shots, fold=fold, seed=seed)
+    fingerprint = run.fingerprint(episodes, root)
+    folder = run.folder(out, fingerprint)
+    settings = {"model": run.model, "recipe": run.recipe, **run.settings, "shots": shots, "fold": fold, "seed": seed}
+    _write_text(folder / "settings.json", json.dumps(settings, indent=2))
+    export(predict, episodes, folder)
+    rows = score(benchmark, episodes, folder)
+    append_rows(csv_path, rows, provenance(run, fingerprint, machine=machine))
+    return rows
+
+
+def export(predict: Predict, episodes: Sequence[Episode], folder: Path) -> None:
+    """Writes the predictions of every episode that is not finished. Episodes that go together are asked together."""
+    for _, group in groupby(enumerate(episodes), key=lambda item: item[1].together or item[0]):
+        together = [episode for _, episode in group]
+        if all(_record(folder, episode).is_file() for episode in together):
+            continue
+        written: list[list[dict[str, object]]] = [[] for _ in together]
+        for place, predictions in zip(range(len(together[0].targets)), predict(together), strict=True):
+            for episode, prediction, entries in zip(together, predictions, written, strict=True):
+                name = episode.targets[place].name
+                _write_mask(folder / episode.name / f"{name}.png", prediction)
+                entries.append(_entry(name, prediction))
+        for episode, entries in zip(together, written, strict=True):
+            _write_text(_record(folder, episode), json.dumps(entries, indent=1))
+
+
+def answers(episode: Episode, folder: Path) -> Iterator[Answer]:
+    """An episode's targets with the predictions that lie in the folder, paired by name.
+
+    Raises:
+        DataError: the episode is not finished, or lacks a target.
+    """
+    record = _record(folder, episode)
+    if not record.is_file():
+        raise DataError(f"{episode.name} has no predictions in {folder}. Export them first.")
+    entries = {entry["name"]: entry for entry in json.loads(record.read_text())}
+    for target in episode.targets:
+        if target.name not in entries:
+            raise DataError(f"{record} lacks {target.name}. Delete the file to predict the episode again.")
+        entry = entries[target.name]
+        with Image.open(folder / episode.name / f"{target.name}.png") as image:
+            mask = np.asarray(image) > 0
+        prediction = Prediction(
+            mask=mask,
+            score=entry["score"],
+            presence=entry["presence"],
+            present=entry["present"],
+            points_xy=np.array(entry["points_xy"], dtype=np.float32).reshape(-1, 2),
+            labels=np.array(entry["labels"], dtype=np.float32),
+            seconds=entry["seconds"],
+        )
+        yield Answer(target, prediction)
+
+
+def score(benchmark: Benchmark, episodes: Sequence[Episode], folder: Path) -> tuple[Row, ...]:
+    """The rows of finished episodes: one an object, their mean (of the objects' numbers), and the overall one."""
+    by_object: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        by_object.setdefault(episode.object, []).append(episode)
+    rows = [_row(benchmark, name, own, folder) for name, own in by_object.items()]
+    n, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
+    rows.append(Row("mean", n, seconds, scores.mean_metrics([row.metrics for row in rows])))
+    if benchmark.overall is not None:
+        overall = benchmark.overall(_answers_of(own, folder) for own in by_object.values())
+        rows.append(Row(benchmark.overall_name, n, seconds, overall))
+    return tuple(rows)
+
+
+def append_rows(path: Path, rows: Sequence[Row], provenance: Provenance) -> None:
+    """Adds rows to a CSV; a new file gets the header.
+
+    Raises:
+        OutputError: the file has other columns, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", newline="") as file:
+            file.seek(0)
+            header = next(csv.reader(file), None)
+            if header is not None and tuple(header) != COLUMNS:
+                raise OutputError(
+                    f"{path} has the columns {', '.join(header)}, not an evaluation's. Name another file."
+                )
+            writer = csv.writer(file, lineterminator="\n")
+            if header is None:
+                writer.writerow(COLUMNS)
+            for row in rows:
+                values = {**asdict(provenance), **asdict(row), **asdict(row.metrics)}
+                writer.writerow([_cell(values[column]) for column in COLUMNS])
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}.") from error
+
+
+def provenance(run: Run, fingerprint: str, *, machine: str | None = None) -> Provenance:
+    """Now, here, at this commit."""
+    commit, dirty = source_state()
+    return Provenance(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit,
+        dirty=dirty,
+        model=run.model,
+        fingerprint=fingerprint,
+        recipe=run.recipe,
+        machine=machine or machine_name(),
+        torch=_version_of("torch"),
+        benchmark=run.benchmark,
+    )
+
+
+def source_state() -> tuple[str, bool]:
+    """This library's commit, and whether its files differ from it; its version where it lies in no repository."""
+    package = Path(__file__).resolve().parents[1]
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(package), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "errors.py")  # not merely inside somebody else's repository
+        return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
+    except (OSError, subprocess.CalledProcessError):
+        return _version_of("persam"), False
+
+
+def machine_name() -> str:
+    """Processor and cores, as "Intel(R) Xeon(R) …, 2 cores"."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _row(benchmark: Benchmark, name: str, episodes: Sequence[Episode], folder: Path) -> Row:
+    count, seconds = 0, 0.0
+
+    def counted() -> Iterator[Answer]:
+        nonlocal count, seconds
+        for answer in _answers_of(episodes, folder):
+            count += 1
+            seconds += answer.prediction.seconds
+            yield answer
+
+    try:
+        metrics = benchmark.measure(counted())
+    except PerSAMError as error:
+        raise type(error)(f"{name}: {error}") from error
+    return Row(name, count, seconds, metrics)
+
+
+def _answers_of(episodes: Sequence[Episode], folder: Path) -> Iterator[Answer]:
+    for episode in episodes:
+        yield from answers(episode, folder)
+
+
+def _outline(episode: Episode, root: Path) -> list[object]:
+    photos = [reference.photo for reference in episode.references] + [target.photo for target in episode.targets]
+    places = [[photo.path.relative_to(root).as_posix(), photo.crop_xyxy] for photo in photos]
+    return [episode.name, places, [target.name for target in episode.targets]]
+
+
+def _record(folder: Path, episode: Episode) -> Path:
+    return folder / episode.name / "predictions.json"
+
+
+def _entry(name: str, prediction: Prediction) -> dict[str, object]:
+    return {
+        "name": name,
+        "score": float(prediction.score),
+        "presence": float(prediction.presence),
+        "present": bool(prediction.present),
+        "points_xy": prediction.points_xy.tolist(),
+        "labels": prediction.labels.tolist(),
+        "seconds": float(prediction.seconds),
+    }
+
+
+def _write_mask(path: Path, prediction: Prediction) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(prediction.mask.astype(np.uint8) * 255).save(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}. Choose another folder.") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    """All of it or nothing: an interrupted run leaves no half-written file behind."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}. Choose another folder.") from error
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,171 @@
+"""From one object's answers to the numbers in its row."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from persam.errors import DataError
+from persam.eval.episodes import Answer, Prediction
+from persam.eval.metrics import (
+    Overlap,
+    boundary_overlap,
+    contour_accuracy,
+    overlap,
+    region_similarity,
+    video_statistics,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The numbers of a row, 0 to 1 (decays -1 to 1); None where the benchmark does not have them.
+
+    iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands.
+    located: share of photos whose first positive point lies on the object; None for a method without points.
+    jf, j_*, f_*: DAVIS. refused, accepted: share of photos without and with the object that were judged so.
+    auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
+    """
+
+    iou: float | None = None
+    biou: float | None = None
+    located: float | None = None
+    jf: float | None = None
+    j_mean: float | None = None
+    j_recall: float | None = None
+    j_decay: float | None = None
+    f_mean: float | None = None
+    f_recall: float | None = None
+    f_decay: float | None = None
+    refused: float | None = None
+    accepted: float | None = None
+    auroc: float | None = None
+    threshold: float | None = None
+
+
+def measure_masks(answers: Iterable[Answer]) -> Metrics:
+    """IoU and boundary IoU summed over the photos, and the location metric."""
+    masks, bands = Overlap(), Overlap()
+    points: list[bool | None] = []
+    for answer in answers:
+        truth = _truth(answer)
+        masks += overlap(answer.prediction.mask, truth)
+        bands += boundary_overlap(answer.prediction.mask, truth)
+        points.append(points_at(answer.prediction, truth))
+    without_points = all(point is None for point in points)
+    located = None if without_points else float(np.mean([bool(point) for point in points]))
+    return Metrics(iou=masks.iou, biou=bands.iou, located=located)
+
+
+def points_at(prediction: Prediction, truth: Bool[Array, "h w"]) -> bool | None:
+    """Whether the first positive point lies on the truth; None when the prediction has no positive point."""
+    positive = np.flatnonzero(prediction.labels == 1)
+    if not len(positive):
+        return None
+    column, row = np.floor(prediction.points_xy[positive[0]] + 0.5).astype(int)
+    height, width = truth.shape
+    return bool(0 <= row < height and 0 <= column < width and truth[row, column])
+
+
+def measure_video(answers: Iterable[Answer]) -> Metrics:
+    """DAVIS's J and F over the frames after the first; the last one is predicted but does not count."""
+    similarity, accuracy = [], []
+    for answer, _ in pairwise(answers):
+        truth = _truth(answer)
+        similarity.append(region_similarity(answer.prediction.mask, truth))
+        accuracy.append(contour_accuracy(answer.prediction.mask, truth))
+    j, f = video_statistics(similarity), video_statistics(accuracy)
+    return Metrics(
+        jf=(j.mean + f.mean) / 2,
+        j_mean=j.mean,
+        j_recall=j.recall,
+        j_decay=j.decay,
+        f_mean=f.mean,
+        f_recall=f.recall,
+        f_decay=f.decay,
+    )
+
+
+def measure_presence(answers: Iterable[Answer]) -> Metrics:
+    """Photos refused and accepted by the method's own threshold, and how well its presence tells them apart."""
+    verdicts = [(one.prediction.presence, one.prediction.present, one.target.truth is not None) for one in answers]
+    presence, judged, held = (np.array(column) for column in zip(*verdicts, strict=True))
+    return Metrics(
+        refused=_share(~judged[~held]), accepted=_share(judged[held]), auroc=area_under_roc(list(presence), list(held))
+    )
+
+
+def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Metrics:
+    """Every second object fits the threshold, the others are judged by it: refused, accepted, auroc, threshold.
+
+    Objects 0, 2, 4, … fit; 1, 3, 5, … are judged, so that no number is reported on what it was fitted to.
+    """
+    halves: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
+    for number, answers in enumerate(objects):
+        halves[number % 2].extend((one.prediction.presence, one.target.truth is not None) for one in answers)
+    if not all(halves):
+        raise DataError("a threshold needs objects to fit it on and others to judge: two sequences at least.")
+    threshold = fit_threshold(*zip(*halves[0], strict=True))
+    presence, held = (np.array(column) for column in zip(*halves[1], strict=True))
+    return Metrics(
+        refused=_share(presence[~held] < threshold),
+        accepted=_share(presence[held] >= threshold),
+        auroc=area_under_roc(list(presence), list(held)),
+        threshold=threshold,
+    )
+
+
+def fit_threshold(scores: Sequence[float], present: Sequence[bool]) -> float:
+    """The threshold (present means `score >= threshold`) that judges best on these scores.
+
+    Best is the largest sum of the share of absent ones refused and of present ones accepted, so that neither kind
+    weighs more for being more. It lies midway in the gap it cuts; of equally good gaps the widest, then the lowest.
+
+    Raises:
+        DataError: only one of the two kinds is there.
+    """
+    values, held = np.asarray(scores, dtype=float), np.asarray(present, dtype=bool)
+    if held.all() or not held.any():
+        raise DataError("a threshold is fitted on scores of both kinds: photos with the object and photos without.")
+    levels = np.unique(values)
+    candidates = [(float(low + high) / 2, float(high - low)) for low, high in pairwise(levels)]
+    candidates = [(float(levels[0]), 0.0), *candidates, (float(np.nextafter(levels[-1], np.inf)), 0.0)]
+
+    def quality(candidate: tuple[float, float]) -> tuple[float, float, float]:
+        threshold, gap = candidate
+        return float((values[~held] < threshold).mean() + (values[held] >= threshold).mean()), gap, -threshold
+
+    return max(candidates, key=quality)[0]
+
+
+def area_under_roc(scores: Sequence[float], present: Sequence[bool]) -> float | None:
+    """The chance that a present one scores above an absent one, ties counted half; None without both kinds."""
+    values, held = np.asarray(scores, dtype=float), np.asarray(present, dtype=bool)
+    if held.all() or not held.any():
+        return None
+    ahead = values[held][:, None] - values[~held]
+    return float((ahead > 0).mean() + (ahead == 0).mean() / 2)
+
+
+def mean_metrics(rows: Sequence[Metrics]) -> Metrics:
+    """The mean of every number over the objects that have it."""
+    columns = {name: [getattr(row, name) for row in rows] for name in Metrics.__dataclass_fields__}
+    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    return Metrics(**{name: float(np.mean(values)) for name, values in known.items() if values})
+
+
+def _share(judged: Bool[Array, "n"]) -> float | None:
+    return float(judged.mean()) if len(judged) else None
+
+
+def _truth(answer: Answer) -> Bool[Array, "h w"]:
+    if answer.target.truth is None:
+        raise DataError(
+            f"{answer.target.name} has no truth to measure a mask on; this benchmark needs one for each photo."
+        )
+    return answer.target.truth.read()
