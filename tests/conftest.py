@@ -9,8 +9,10 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
+from tests import typechecker
+
 # Stays installed, so that modules which persam imports late are checked as well. Before any test imports persam.
-install_import_hook("persam", "beartype.beartype")
+install_import_hook("persam", f"{typechecker.__name__}.check")
 
 torch.set_num_threads(1)  # on tensors this small a second thread only waits for the first
 
