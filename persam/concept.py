@@ -60,6 +60,8 @@ class Concept:
         from safetensors.torch import save_file
 
         path = Path(path).expanduser()
+        if path.is_dir():
+            raise OutputError(f"cannot write the concept to {path}: it is a folder. Name a file in it.")
         tensors = {"feature": self.feature, "semantic": self.semantic}
         if self.scale_weights is not None:
             tensors["scale_weights"] = self.scale_weights
@@ -94,20 +96,30 @@ class Concept:
             raise ConceptError(f"there is no concept file {path}. Make one with `persam learn`.")
         try:
             with safe_open(path, framework="pt") as file:
-                words = json.loads((file.metadata() or {}).get("persam", "{}"))
+                words = json.loads((file.metadata() or {}).get("persam", "null"))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, OSError, ValueError) as error:
             raise ConceptError(f"{path} is not a concept file: {error}. Make one with `persam learn`.") from error
-        if words.get("format") != FORMAT or not {"feature", "semantic"} <= tensors.keys():
+        if not _is_concept(words, tensors):
             raise ConceptError(f"{path} holds no concept of the format {FORMAT}. Make one with `persam learn`.")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
-        recipe = find(words["recipe"])
-        return cls(words["name"], recipe, words["backbone"], words["fingerprint"], **tensors)
+        return cls(words["name"], find(words["recipe"]), words["backbone"], words["fingerprint"], **tensors)
 
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
+
+
+def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
+    """Whether a file's metadata and tensors have the names and shapes that `save` gives them."""
+    keys = ("format", "name", "recipe", "backbone", "fingerprint")
+    if not isinstance(words, dict) or not all(isinstance(words.get(key), str) for key in keys):
+        return False
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    width = shapes.get("feature", ())
+    expected = {"feature": width, "semantic": width}
+    return words["format"] == FORMAT and len(width) == 1 and shapes in (expected, expected | {"scale_weights": (3,)})
 
 
 def target_cells(reference: Reference, recipe: Recipe) -> Float[Tensor, "n c"]:
@@ -134,5 +146,5 @@ def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbon
     cells = torch.cat([target_cells(reference, recipe) for reference in references])
     semantic = cells.mean(0)
     pooled = semantic if recipe.target_feature == "mean" else cells.amax(0) / 2 + semantic / 2
-    feature = pooled / pooled.norm()
+    feature = pooled / pooled.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
     return Concept(name, recipe, backbone, fingerprint, feature, semantic, references=tuple(references))
