@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 
 from persam.errors import WeightsError
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16  # what is lost when the connection breaks off
 ATTEMPTS = 4  # a dropped connection is taken up again this often before the caller hears of it
 TIMEOUT_S = (10, 60)  # to connect, to wait for the next block
 
@@ -92,6 +92,11 @@ class Row:
     source: Source
     path: Path
     state: Literal["bundled", "here", "partial", "missing"]
+
+    def __str__(self) -> str:
+        source = self.source
+        size = _megabytes(source.size_bytes) if source.size_bytes else ""
+        return f"{source.name:<6} {size:>8}  {self.state:<8} {source.licence:<10}  {source.about:<24} {self.path}"
 
 
 def rows() -> list[Row]:
@@ -174,7 +179,9 @@ def verify(name: str) -> Path:
     if not file.is_file():
         repair = "Reinstall persam." if source.url is None else f"`persam weights fetch {name}` downloads it."
         raise WeightsError(f"the weights of {name} are not at {file}. {repair}")
-    _check(source, file)
+    if mismatch := _mismatch(source, file):
+        repair = "Reinstall persam." if source.url is None else f"Delete it and run `persam weights fetch {name}`."
+        raise WeightsError(f"{file} is not the published {name}: {mismatch}. {repair}")
     if source.url is not None:
         _mark_checked(source, file)
     return file
@@ -214,11 +221,12 @@ def _download(source: Source, target: Path) -> None:
             raise WeightsError(_unreachable(source, target, reason))
     else:
         raise WeightsError(_unreachable(source, target, reason))
-    try:
-        _check(source, part)
-    except WeightsError:
+    if mismatch := _mismatch(source, part):
         part.unlink()
-        raise
+        raise WeightsError(
+            f"what {source.url} sent is not the published {source.name}: {mismatch}. It was deleted. "
+            f"Run it again; if it stays so, something on the way changes the file: fetch it elsewhere, to {target}."
+        )
     os.replace(part, target)
     _mark_checked(source, target)
 
@@ -271,7 +279,7 @@ def _short(error: Exception) -> str:
         return "the server does not answer in time"
     if isinstance(error, requests.ConnectionError):
         return "no connection to the server"
-    return f"{type(error).__name__}"
+    return "the connection broke off"
 
 
 @contextmanager
@@ -302,21 +310,14 @@ def _lock(file: BinaryIO) -> None:
 # ---- checking
 
 
-def _check(source: Source, file: Path) -> None:
+def _mismatch(source: Source, file: Path) -> str:
+    """What tells the file from the published one; empty if nothing does."""
     size_bytes = file.stat().st_size
     if source.size_bytes is not None and size_bytes != source.size_bytes:
-        found, expected = f"{size_bytes} bytes", f"{source.size_bytes}"
-    elif source.sha256 is not None and (sha256 := _sha256(file)) != source.sha256:
-        found, expected = f"sha256 {sha256}", source.sha256
-    else:
-        return
-    raise WeightsError(f"{file} is not the published {source.name}: {found} instead of {expected}. {_again(source)}")
-
-
-def _again(source: Source) -> str:
-    if source.url is None:
-        return "Reinstall persam."
-    return f"Delete it and run `persam weights fetch {source.name}` again; if it stays so, do not use the file."
+        return f"{size_bytes} bytes instead of {source.size_bytes}"
+    if source.sha256 is not None and (sha256 := _sha256(file)) != source.sha256:
+        return f"sha256 {sha256} instead of {source.sha256}"
+    return ""
 
 
 def _sha256(file: Path) -> str:

@@ -4,7 +4,9 @@ A further kind of model is a module with `SIGNATURE` (a tensor name that tells i
 `KINDS`, and, where it has a name, a line in `persam.weights.TABLE`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -116,7 +118,7 @@ def _is_path(text: str) -> bool:
     return path.exists() or bool(path.suffix) or len(path.parts) > 1
 
 
-def _kind_of(tensors: dict[str, torch.Tensor]):
+def _kind_of(tensors: Mapping[str, torch.Tensor]) -> ModuleType:
     for kind in KINDS:
         if kind.SIGNATURE in tensors:
             return kind

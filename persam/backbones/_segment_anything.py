@@ -9,7 +9,9 @@ which look torchvision up there.
 
 import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 STAND_INS = {
     "torchvision": (),
@@ -54,8 +56,8 @@ def _forget_torchvision() -> None:
         del sys.modules[name]
 
 
-def _missing(name: str):
-    def stand_in(*args, **kwargs):
+def _missing(name: str) -> Callable[..., Any]:
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
         raise ImportError(f"torchvision's {name} is needed here: install a torchvision that fits your torch")
 
     return stand_in

@@ -1,6 +1,6 @@
 """What every backbone can do: encode a photo once, answer prompts many times."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from persam.types import Candidates, ImageEmbedding, Prompt
 Array = np.ndarray[Any, Any]
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A promptable segmentation model.
 
@@ -46,11 +47,11 @@ class SamBackbone:
     """
 
     def __init__(self, model: nn.Module, *, name: str, fingerprint: str):
-        self.model = model.requires_grad_(False)
+        self.model = cast(Any, model.requires_grad_(False))  # its parts are known by name, not by type
         self.name = name
         self.fingerprint = fingerprint
-        self.input_size: int = model.prompt_encoder.input_image_size[0]
-        self.stride = self.input_size // model.prompt_encoder.image_embedding_size[0]
+        self.input_size: int = self.model.prompt_encoder.input_image_size[0]
+        self.stride = self.input_size // self.model.prompt_encoder.image_embedding_size[0]
 
     @property
     def device(self) -> torch.device:

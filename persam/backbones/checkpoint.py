@@ -119,7 +119,9 @@ def _open(file: Path) -> Any:
         ) from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and more, by where the damage lies
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(f"{file} is damaged or cut short: {reason}. Download or copy it again.") from error
+        raise WeightsError(
+            f"{file} is damaged, cut short, or no weights: {reason}. Download or copy it again."
+        ) from error
     raise WeightsError(f"{file} is cut short, or no weights file at all. Download or copy it again.")
 
 

@@ -4,7 +4,7 @@ TinyViT is Wu et al., ECCV 2022 (arXiv 2207.10666); MobileSAM is Zhang et al., 2
 their description; the parameter names are those of the published file, which loads strictly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +134,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    def __init__(self, blocks: list[nn.Module], downsample: nn.Module | None):
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
@@ -145,16 +145,24 @@ class Stage(nn.Module):
         return x if self.downsample is None else self.downsample(x)
 
 
+class Stem(nn.Module):
+    """Two strided convolutions: 4 x 4 pixels to a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        half = WIDTHS[0] // 2
+        self.seq = nn.Sequential(ConvNorm(3, half, 3, stride=2), nn.GELU(), ConvNorm(half, WIDTHS[0], 3, stride=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.seq(x)
+
+
 class TinyViT(nn.Module):
     """Normalised RGB to features at stride 16."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch_embed = nn.Module()
-        half = WIDTHS[0] // 2
-        self.patch_embed.seq = nn.Sequential(
-            ConvNorm(3, half, 3, stride=2), nn.GELU(), ConvNorm(half, WIDTHS[0], 3, stride=2)
-        )
+        self.patch_embed = Stem()
         stages = []
         for i, (width, depth, heads, window) in enumerate(zip(WIDTHS, DEPTHS, HEADS, WINDOWS, strict=True)):
             # the first stage is convolutional
@@ -172,12 +180,12 @@ class TinyViT(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 256 hs ws"]:
-        return self.neck(self.layers(self.patch_embed.seq(x)))
+        return self.neck(self.layers(self.patch_embed(x)))
 
 
-def build() -> Sam:
+def build(input_size: int = INPUT_SIZE) -> Sam:
     """MobileSAM with fresh weights, in evaluation mode."""
-    return Sam(TinyViT(), input_size=INPUT_SIZE).eval()
+    return Sam(TinyViT(), input_size=input_size).eval()
 
 
 def from_tensors(tensors: Mapping[str, Tensor]) -> Sam:
