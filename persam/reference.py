@@ -71,7 +71,10 @@ def parse_hint(text: str) -> Hint | None:
             return Box(*_numbers(numbers, 4))
         places = [place.strip() for place in numbers.split(";") if place.strip()]
         inside = tuple(_place(place) for place in places if not place.startswith("-"))
-        outside = tuple(_place(place[1:]) for place in places if place.startswith("-"))
+        marked_outside = [place for place in places if place.startswith("-")]
+        if marked_outside and kind in ("polygon", "scribble"):
+            raise ValueError(f"a {kind} has no places outside, got {marked_outside[0]!r}")
+        outside = tuple(_place(place[1:]) for place in marked_outside)
     except ValueError as error:
         raise MaskError(
             f"cannot read {text!r}: {error}. Write box:x0,y0,x1,y1 or points:x,y;x,y or polygon:x,y;x,y;x,y, "
