@@ -71,7 +71,8 @@ def _draw_polygon(polygon: Polygon, size_hw: tuple[int, int]) -> Bool[Array, "h 
 
 def _outline(polygon: Polygon) -> Int[Array, "n 2"]:
     """The closed outline as steps on the fine grid: along its longer side an edge takes every place, once."""
-    corners = np.floor(FINE * np.asarray(polygon.xy).reshape(-1, 2) + 0.5).astype(np.int64)
+    # Rounded as C casts: the half added, the fraction cut off, towards zero also left of and above the photo.
+    corners = (FINE * np.asarray(polygon.xy).reshape(-1, 2) + 0.5).astype(np.int64)
     edges = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         along = int(abs(end - start)[0] < abs(end - start)[1])
@@ -80,7 +81,7 @@ def _outline(polygon: Polygon) -> Int[Array, "n 2"]:
         slope = (high - low)[1 - along] / max(1, steps[-1])
         edge = np.empty((len(steps), 2), dtype=np.int64)
         edge[:, along] = low[along] + steps
-        edge[:, 1 - along] = np.floor(low[1 - along] + slope * steps + 0.5)
+        edge[:, 1 - along] = low[1 - along] + slope * steps + 0.5
         edges.append(edge if low is start else edge[::-1])
     return np.concatenate(edges)
 

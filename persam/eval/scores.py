@@ -96,7 +96,9 @@ def measure_presence(answers: Iterable[Answer]) -> Metrics:
     verdicts = [(one.prediction.presence, one.prediction.present, one.target.truth is not None) for one in answers]
     presence, judged, held = (np.array(column) for column in zip(*verdicts, strict=True))
     return Metrics(
-        refused=_share(~judged[~held]), accepted=_share(judged[held]), auroc=area_under_roc(list(presence), list(held))
+        refused=_share(~judged[~held]),
+        accepted=_share(judged[held]),
+        auroc=area_under_roc(presence.tolist(), held.tolist()),
     )
 
 
@@ -115,7 +117,7 @@ def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Metrics:
     return Metrics(
         refused=_share(presence[~held] < threshold),
         accepted=_share(presence[held] >= threshold),
-        auroc=area_under_roc(list(presence), list(held)),
+        auroc=area_under_roc(presence.tolist(), held.tolist()),
         threshold=threshold,
     )
 
