@@ -2,15 +2,16 @@
 
 Nothing here is a copy of the decoder: the functions call the submodules of an ordinary `segment_anything` MaskDecoder
 in order, and say where the two ideas of the paper enter. Without guidance the result equals upstream's bit for bit.
+Modules are typed `Any`: torch types a submodule as `Tensor | Module`, which nothing can be called on.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 Placement = Literal["after_softmax", "before_softmax"]
 
@@ -34,7 +35,7 @@ NO_GUIDANCE = Guidance()
 
 
 def predict_masks(
-    decoder: nn.Module,
+    decoder: Any,
     features: Float[Tensor, "b c h w"],
     position: Float[Tensor, "1 c h w"],
     sparse: Float[Tensor, "b n c"],
@@ -66,7 +67,7 @@ def predict_masks(
 
 
 def two_way_transformer(
-    transformer: nn.Module,
+    transformer: Any,
     image: Float[Tensor, "b c h w"],
     position: Float[Tensor, "b c h w"],
     tokens: Float[Tensor, "b n c"],
@@ -92,7 +93,7 @@ def two_way_transformer(
 
 
 def guided_attention(
-    attention: nn.Module, q: Tensor, k: Tensor, v: Tensor, guidance: Guidance
+    attention: Any, q: Tensor, k: Tensor, v: Tensor, guidance: Guidance
 ) -> Float[Tensor, "b n c"]:
     """SAM's token-to-image attention with the location confidence added to it (eq. 8)."""
     if guidance.attention is None:
@@ -111,7 +112,7 @@ def guided_attention(
 
 
 def _block(
-    block: nn.Module, queries: Tensor, keys: Tensor, query_position: Tensor, key_position: Tensor, guidance: Guidance
+    block: Any, queries: Tensor, keys: Tensor, query_position: Tensor, key_position: Tensor, guidance: Guidance
 ) -> tuple[Tensor, Tensor]:
     if block.skip_first_layer_pe:
         queries = block.self_attn(q=queries, k=queries, v=queries)
@@ -127,7 +128,7 @@ def _block(
     return queries, keys
 
 
-def _upscale(upscaling: nn.Sequential, grid: Tensor, fine: tuple[Tensor, Tensor] | None) -> Tensor:
+def _upscale(upscaling: Any, grid: Tensor, fine: tuple[Tensor, Tensor] | None) -> Tensor:
     if fine is None:
         return upscaling(grid)
     first, norm, activation, second, last_activation = upscaling

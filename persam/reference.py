@@ -139,6 +139,7 @@ def _filled(polygon: Polygon, hw: tuple[int, int]) -> Bool[Array, "h w"]:
 
 
 def _check_inside(hint: Hint, width: int, height: int) -> None:
+    places: tuple[tuple[float, float], ...]
     if isinstance(hint, Box):
         if not (hint.x0 < hint.x1 and hint.y0 < hint.y1):
             raise MaskError(f"{hint} is empty: its first corner must be above and left of the second.")

@@ -8,7 +8,7 @@ import torch
 
 from persam import io
 from persam.backbones.base import SamBackbone
-from persam.concept import Reference, target_cells
+from persam.concept import target_cells
 from persam.geometry import official_cells
 from persam.location import confidence_map, locate
 from persam.model import PerSAM

@@ -1,8 +1,8 @@
 """Train nano: `python -m training.train --archive train.zip --start DIR --out runs/nano`.
 
-Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), appends held-out
-numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run that made
-the bundled model is described in `persam/models/NANO.md`.
+Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), appends
+held-out numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run
+that made the bundled model is described in `persam/models/NANO.md`.
 """
 
 import argparse
