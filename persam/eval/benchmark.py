@@ -26,7 +26,7 @@ from PIL import Image
 from persam.errors import DataError, OutputError, PerSAMError
 from persam.eval import absence, album, coco20i, davis, fss, lvis92i, parts, perseg, scores
 from persam.eval.episodes import Answer, Episode, Prediction
-from persam.eval.scores import Metrics
+from persam.eval.scores import Metrics, Row
 
 Setting = str | int | float | bool | None
 # Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
@@ -38,15 +38,13 @@ Predict = Callable[[Sequence[Episode]], Iterator[tuple[Prediction, ...]]]
 class Benchmark:
     """A protocol: where its episodes come from and what is measured on their answers.
 
-    options: which of shots, fold and seed the protocol has. overall: numbers over all objects' answers, in a row of
-    their own, `overall_name`.
+    options: which of shots, fold and seed the protocol has. overall: one more row, from all objects' answers.
     """
 
     load: Callable[..., Iterator[Episode]]
     measure: Callable[[Iterable[Answer]], Metrics]
     options: tuple[str, ...] = ()
-    overall: Callable[[Iterable[Iterable[Answer]]], Metrics] | None = None
-    overall_name: str = ""
+    overall: Callable[[Iterable[Iterable[Answer]]], Row] | None = None
 
     def episodes(
         self, root: Path, *, shots: int | None = None, fold: int | None = None, seed: int | None = None
@@ -78,12 +76,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "pascal_part": Benchmark(parts.pascal_episodes, scores.measure_masks, options=_FEW_SHOT),
     "paco_part": Benchmark(parts.paco_episodes, scores.measure_masks, options=_FEW_SHOT),
     "album": Benchmark(album.episodes, scores.measure_masks),
-    "absence": Benchmark(
-        absence.episodes,
-        scores.measure_presence,
-        overall=scores.measure_fitted_presence,
-        overall_name="odd objects, threshold fitted on even",
-    ),
+    "absence": Benchmark(absence.episodes, scores.measure_presence, overall=scores.measure_fitted_presence),
 }
 
 
@@ -108,16 +101,6 @@ class Run:
 
     def folder(self, out: Path, fingerprint: str) -> Path:
         return out / self.benchmark / self.model / self.recipe / fingerprint
-
-
-@dataclass(frozen=True)
-class Row:
-    """One object's result, or the mean over objects. n: its targets. seconds: what predicting them took."""
-
-    object: str
-    n: int
-    seconds: float
-    metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -237,8 +220,7 @@ def score(benchmark: Benchmark, episodes: Sequence[Episode], folder: Path) -> tu
     n, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
     rows.append(Row("mean", n, seconds, scores.mean_metrics([row.metrics for row in rows])))
     if benchmark.overall is not None:
-        overall = benchmark.overall(_answers_of(own, folder) for own in by_object.values())
-        rows.append(Row(benchmark.overall_name, n, seconds, overall))
+        rows.append(benchmark.overall(_answers_of(own, folder) for own in by_object.values()))
     return tuple(rows)
 
 

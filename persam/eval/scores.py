@@ -1,7 +1,7 @@
 """From one object's answers to the numbers in its row."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -46,6 +46,16 @@ class Metrics:
     accepted: float | None = None
     auroc: float | None = None
     threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object's result, or one over objects. n: the targets it is of. seconds: what predicting them took."""
+
+    object: str
+    n: int
+    seconds: float
+    metrics: Metrics
 
 
 def measure_masks(answers: Iterable[Answer]) -> Metrics:
@@ -93,32 +103,27 @@ def measure_video(answers: Iterable[Answer]) -> Metrics:
 
 def measure_presence(answers: Iterable[Answer]) -> Metrics:
     """Photos refused and accepted by the method's own threshold, and how well its presence tells them apart."""
-    verdicts = [(one.prediction.presence, one.prediction.present, one.target.truth is not None) for one in answers]
-    presence, judged, held = (np.array(column) for column in zip(*verdicts, strict=True))
-    return Metrics(
-        refused=_share(~judged[~held]),
-        accepted=_share(judged[held]),
-        auroc=area_under_roc(presence.tolist(), held.tolist()),
-    )
+    return _judge([_verdict(answer) for answer in answers])
 
 
-def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Metrics:
+def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
     """Every second object fits the threshold, the others are judged by it: refused, accepted, auroc, threshold.
 
     Objects 0, 2, 4, … fit; 1, 3, 5, … are judged, so that no number is reported on what it was fitted to.
     """
-    halves: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
+    fitting: list[_Verdict] = []
+    judging: list[_Verdict] = []
     for number, answers in enumerate(objects):
-        halves[number % 2].extend((one.prediction.presence, one.target.truth is not None) for one in answers)
-    if not all(halves):
+        (judging if number % 2 else fitting).extend(_verdict(answer) for answer in answers)
+    if not judging:
         raise DataError("a threshold needs objects to fit it on and others to judge: two sequences at least.")
-    threshold = fit_threshold(*zip(*halves[0], strict=True))
-    presence, held = (np.array(column) for column in zip(*halves[1], strict=True))
-    return Metrics(
-        refused=_share(presence[~held] < threshold),
-        accepted=_share(presence[held] >= threshold),
-        auroc=area_under_roc(presence.tolist(), held.tolist()),
-        threshold=threshold,
+    threshold = fit_threshold([one.presence for one in fitting], [one.held for one in fitting])
+    judged = [replace(one, present=one.presence >= threshold) for one in judging]
+    return Row(
+        object="odd objects, threshold fitted on even",
+        n=len(judged),
+        seconds=sum(one.seconds for one in judged),
+        metrics=replace(_judge(judged), threshold=threshold),
     )
 
 
@@ -161,8 +166,31 @@ def mean_metrics(rows: Sequence[Metrics]) -> Metrics:
     return Metrics(**{name: float(np.mean(values)) for name, values in known.items() if values})
 
 
-def _share(judged: Bool[Array, "n"]) -> float | None:
-    return float(judged.mean()) if len(judged) else None
+@dataclass(frozen=True)
+class _Verdict:
+    """What was said of a photo, and whether it holds the object. Without the mask: a whole benchmark fits in memory."""
+
+    presence: float
+    present: bool
+    held: bool
+    seconds: float
+
+
+def _verdict(answer: Answer) -> _Verdict:
+    given = answer.prediction
+    return _Verdict(given.presence, given.present, answer.target.truth is not None, given.seconds)
+
+
+def _judge(verdicts: Sequence[_Verdict]) -> Metrics:
+    return Metrics(
+        refused=_share([not one.present for one in verdicts if not one.held]),
+        accepted=_share([one.present for one in verdicts if one.held]),
+        auroc=area_under_roc([one.presence for one in verdicts], [one.held for one in verdicts]),
+    )
+
+
+def _share(judged: Sequence[bool]) -> float | None:
+    return sum(judged) / len(judged) if judged else None
 
 
 def _truth(answer: Answer) -> Bool[Array, "h w"]:

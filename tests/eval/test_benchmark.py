@@ -168,13 +168,23 @@ def test_the_objects_of_a_video_are_asked_together_and_scored_apart(tmp_path):
     ]
 
 
+def test_what_goes_together_is_asked_again_together(tmp_path):
+    rows = ["00000000", "01100220", "01100220", "00000000", "00000000", "00000000"]
+    root = folders.davis(tmp_path / "data", {"cats": 4}, rows=rows, year=2017)
+    started(Oracle(), root, tmp_path, "davis2017")
+    next((tmp_path / "out").rglob("cats_2/predictions.json")).unlink()
+    resumed = Oracle()
+    started(resumed, root, tmp_path, "davis2017")
+    assert resumed.asked == [["cats_1", "cats_2"]]
+
+
 def test_absence_has_a_row_with_a_threshold_of_its_own(tmp_path):
     root = folders.davis(tmp_path / "data", {"ant": 5, "bee": 5})
     oracle = Oracle()
     *_, mean, overall = started(oracle, root, tmp_path, "absence")
     assert oracle.asked == [["ant", "bee"]]
     assert (mean.metrics.refused, mean.metrics.accepted, mean.metrics.auroc) == (1.0, 1.0, 1.0)
-    assert overall.object == "odd objects, threshold fitted on even"
+    assert (overall.object, overall.n) == ("odd objects, threshold fitted on even", 6)
     assert overall.metrics.threshold == pytest.approx((0.9 + 0.2) / 2)
     assert table(tmp_path)[-1]["threshold"] == "0.55"
 

@@ -114,9 +114,9 @@ def test_presence_is_judged_by_the_methods_own_threshold():
 def test_threshold_is_fitted_on_even_objects_and_judged_on_odd_ones():
     even = [judged(0.8, held=True, present=True), judged(0.2, held=False, present=True)]
     odd = [judged(0.6, held=True, present=False), judged(0.55, held=False, present=False)]
-    metrics = measure_fitted_presence([even, odd, even])
-    assert metrics.threshold == 0.5
-    assert (metrics.refused, metrics.accepted, metrics.auroc) == (0.0, 1.0, 1.0)
+    row = measure_fitted_presence([even, odd, even])
+    assert (row.object, row.n, row.seconds) == ("odd objects, threshold fitted on even", 2, 1.0)
+    assert row.metrics == Metrics(refused=0.0, accepted=1.0, auroc=1.0, threshold=0.5)
     with pytest.raises(DataError, match="two sequences at least"):
         measure_fitted_presence([even])
 
