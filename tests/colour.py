@@ -1,15 +1,16 @@
 """A stand-in for a model that knows colours: what it finds can be told by looking at the photo.
 
-A pixel of a 64 x 64 photo is a grid cell, and its feature is its colour. The answer to a prompt is everything of the
-colour at its first point inside (or at the middle of its box), within the box; the part is the left half of that, the
-subpart its first row.
+A pixel of a 64 x 64 photo is a grid cell of 4 x 4 input pixels, and its feature is its colour. The answer to a prompt
+is everything of the colour at its first point inside (or at the middle of its box), within the box; the part is the
+left half of that, the subpart its first row.
 """
 
+import cv2
 import numpy as np
 import torch
 
 from persam.decoder import NO_GUIDANCE, Guidance
-from persam.geometry import Frame, resize_to_input
+from persam.geometry import Frame
 from persam.types import Candidates, ImageEmbedding, Prompt
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)
@@ -28,23 +29,24 @@ class ColourBackbone:
 
     def encode(self, rgb: np.ndarray) -> ImageEmbedding:
         self.encoded += 1
-        frame = Frame(rgb.shape[:2], SIDE, 1)
-        small = torch.from_numpy(resize_to_input(rgb, frame).copy()).permute(2, 0, 1).float()
+        height, width = Frame(rgb.shape[:2], SIDE, 1).input_hw
+        small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        small = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
         features = torch.zeros(3, SIDE, SIDE)
         features[:, : small.shape[1], : small.shape[2]] = small - small.mean(0) + 1
-        return ImageEmbedding(features, frame)
+        return ImageEmbedding(features, Frame(rgb.shape[:2], 4 * SIDE, 4))
 
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
         self.prompts.append(prompt)
         allowed = torch.ones(SIDE, SIDE, dtype=torch.bool)
         if prompt.box_xyxy is not None:
-            x0, y0, x1, y1 = embedding.frame.to_input(prompt.box_xyxy.view(2, 2)).flatten().tolist()
+            x0, y0, x1, y1 = (embedding.frame.to_input(prompt.box_xyxy.view(2, 2)) / 4).flatten().tolist()
             seed = ((x0 + x1) / 2, (y0 + y1) / 2)
             allowed[:] = False
             allowed[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = True
         if prompt.points_xy is not None:
-            seed = embedding.frame.to_input(prompt.points_xy[0, 0]).tolist()
-        x, y = (min(SIDE - 1, round(value)) for value in seed)
+            seed = (embedding.frame.to_input(prompt.points_xy[0, 0]) / 4).tolist()
+        x, y = (min(SIDE - 1, int(value)) for value in seed)
         colours = torch.nn.functional.normalize(embedding.features, dim=0)
         whole = (torch.einsum("chw,c->hw", colours, colours[:, y, x]) > 0.95) & allowed
         columns, rows = whole.any(0).nonzero().flatten(), whole.any(1).nonzero().flatten()
@@ -53,7 +55,7 @@ class ColourBackbone:
             part[:, int(columns[0] + columns[-1]) // 2 + 1 :] = False
             subpart[int(rows[0]) + 1 :] = False
         logits = torch.stack([whole, whole, part, subpart]).float() * 16 - 8
-        fine = logits[None].repeat_interleave(4, -1).repeat_interleave(4, -2)
+        fine = logits[None].repeat_interleave(4, -1).repeat_interleave(4, -2)  # at the input's own resolution
         return Candidates(fine, torch.tensor([[0.9, 0.9, 0.5, 0.2]]))
 
 
