@@ -90,8 +90,7 @@ class WindowAttention(nn.Module):
 
 def distances(window: int) -> Int[Tensor, "n n"]:
     """For every two cells of a window, in reading order, |dy| * window + |dx|: the column of their bias."""
-    # on the CPU even while a network is laid out on the meta device: these are values, not weights to be loaded
-    cell = torch.arange(window * window, device="cpu")
+    cell = torch.arange(window * window)
     row, column = cell // window, cell % window
     dy, dx = ((place[:, None] - place[None]).abs() for place in (row, column))
     return dy * window + dx

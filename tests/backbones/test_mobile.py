@@ -53,10 +53,3 @@ def test_masks_and_scores(backbone, embedding, recorded):
 def test_distances_number_the_offsets_of_a_window():
     # cells of a 2 x 2 window in reading order: right neighbour 1, lower neighbour 2, diagonal 3
     assert mobile.distances(2).tolist() == [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
-
-
-def test_distances_hold_values_when_the_network_is_laid_out_without_memory():
-    with torch.device("meta"):
-        attention = mobile.WindowAttention(8, 2, 3)
-    assert attention.distance.device.type == "cpu"
-    assert attention.distance.max() == 8
