@@ -452,6 +452,7 @@ def test_photo_given_as_mask() -> None:
         (["####", "#..#", "####"], True),
         (["####", "#..#", "#..#"], True),  # the object touches the lower border
         (["...#", "#..#", "####"], False),  # a corner is free
+        (["#....#", ".####.", ".####.", ".####.", "#....#"], False),  # most of the border is free
         (["....", ".##.", "...."], False),
         (["#..#", "....", "#..#"], False),
     ],
