@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from persam.errors import ConceptError, OutputError
+from persam.errors import ConceptError
+from persam.formats import write_bytes
 from persam.geometry import foreground_cells, official_cells
 from persam.recipes import Recipe, find
 from persam.types import ImageEmbedding
@@ -57,30 +58,15 @@ class Concept:
         Raises:
             OutputError: the file cannot be written.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        path = Path(path).expanduser()
-        if path.is_dir():
-            raise OutputError(f"cannot write the concept to {path}: it is a folder. Name a file in it.")
         tensors = {"feature": self.feature, "semantic": self.semantic}
         if self.scale_weights is not None:
             tensors["scale_weights"] = self.scale_weights
         words = {"format": FORMAT, "name": self.name, "recipe": self.recipe.name}
         words |= {"backbone": self.backbone, "fingerprint": self.fingerprint}
-        temporary = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(
-                {key: value.cpu().contiguous() for key, value in tensors.items()},
-                temporary,
-                {"persam": json.dumps(words)},
-            )
-            temporary.replace(path)
-        except (OSError, RuntimeError) as error:  # safetensors reports I/O errors as its own RuntimeError kin
-            raise OutputError(
-                f"cannot write the concept to {path}: {error}. Choose a folder you can write to."
-            ) from error
-        return path
+        on_cpu = {key: value.cpu().contiguous() for key, value in tensors.items()}
+        return write_bytes(save(on_cpu, {"persam": json.dumps(words)}), path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Concept":

@@ -40,13 +40,17 @@ class Segmentation:
     source: Path | None
     read: Callable[[], UInt8[Array, "h w 3"]] = field(repr=False, compare=False)
 
-    def save(self, path: str | Path) -> Path:
-        """Writes the mask, in the format of the suffix: .png (0 and 255), .npz, .json (COCO), .txt (YOLO polygons).
+    def save(self, path: str | Path, *, format: str | None = None) -> Path:
+        """The path of the file that now holds the mask, the best guess even when `present` is False.
+
+        Args:
+            path: .png (0 and 255), .npz (with the score), .json (COCO) or .txt (YOLO); folders are made.
+            format: another way of writing it, a name of `persam.formats.FORMATS`, such as `palette`.
 
         Raises:
-            OutputError: unknown suffix, or a place that cannot be written.
+            OutputError: unknown suffix or format, or a place that cannot be written.
         """
-        return formats.save(self, path)
+        return formats.save(self, path, format=format)
 
     def overlay(self) -> UInt8[Array, "h w 3"]:
         """The photo with the mask, its outline, the prompt points and the box drawn over it."""
@@ -59,12 +63,18 @@ class Segmentation:
         )
 
     def cutout(self) -> UInt8[Array, "ch cw 4"]:
-        """The object alone: RGBA, cropped to its box, transparent elsewhere."""
+        """The object alone: RGBA, cropped to its box, transparent elsewhere.
+
+        Raises:
+            MaskError: the mask is empty.
+        """
         return draw.cutout(self.read(), self.mask)
 
-    def to_coco(self, *, image_id: int = 0, category_id: int = 1) -> dict[str, Any]:
+    def to_coco(self, *, image_id: int = 0, category_id: int = 1, annotation_id: int | None = None) -> dict[str, Any]:
         """A COCO annotation with compressed RLE, box as x, y, width, height, area in pixels and score."""
-        return formats.to_coco(self.mask, image_id=image_id, category_id=category_id, score=self.score)
+        return formats.to_coco(
+            self.mask, image_id=image_id, category_id=category_id, annotation_id=annotation_id, score=self.score
+        )
 
     def __repr__(self) -> str:
         where = "not here" if not self.present else f"box {self.box_xyxy}, {int(self.mask.sum())} pixels"
