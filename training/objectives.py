@@ -56,7 +56,9 @@ class LocationLoss(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.offset = nn.Parameter(torch.tensor(-4.0))
 
-    def forward(self, features: Tensor, cover: Tensor, weight: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, cover: Tensor, weight: Tensor, partner: Tensor, twin: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The loss, and the share of objects whose peak in the partner's view falls inside.
 
         Args:
@@ -64,6 +66,7 @@ class LocationLoss(nn.Module):
             cover: images x objects x h x w, the share of each cell that the object covers.
             weight: images x h x w, the share of each cell that counts.
             partner: images, the index of the other view of the same photo.
+            twin: images, whether the objects are there a second time: then nothing outside them is wrong.
         """
         images, objects = cover.shape[:2]
         cells = F.normalize(features.flatten(2), dim=1)
@@ -73,6 +76,7 @@ class LocationLoss(nn.Module):
         own = torch.arange(images)
         inside_partner = cover[partner].flatten(2) > 0.5
         outside_partner = (cover[partner].flatten(2) < 0.1) & (weight[partner].flatten(1)[:, None] > 0.5)
+        outside_partner = outside_partner & ~twin[partner][:, None, None]
         valid = (cover.amax((-2, -1)) > 0.5) & inside_partner.any(-1)
         if not valid.any():
             return logits.sum() * 0, torch.tensor(float("nan"))
@@ -88,6 +92,40 @@ class LocationLoss(nn.Module):
         loss = (positive + negative + 0.5 * foreign + 0.5 * peak)[valid].mean()
         found = inside_partner.gather(-1, in_partner.argmax(-1, keepdim=True))[..., 0]
         return loss, found[valid].float().mean()
+
+
+def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
+    """One object's mean features in two views must be more alike than any two objects': presence asks for that.
+
+    A binary cross entropy on the cosine of every pair of objects across views, which crosses one half at cosine 0.6.
+    Pairs that overlap within one photo (a whole and its part) count neither way; two things side by side in one photo
+    are the hardest negatives.
+
+    Args:
+        features: images x c x h x w.
+        cover: images x objects x h x w, the share of each cell that the object covers.
+        partner: images, the index of the other view of the same photo.
+    """
+    images, objects = cover.shape[:2]
+    concepts = F.normalize(target_features(features, cover), dim=-1).flatten(0, 1)
+    logits = 12 * (concepts @ concepts.T - 0.6)
+    seen = (cover.amax((-2, -1)) > 0.5).flatten()
+    photo = (torch.arange(images) // 2).repeat_interleave(objects)
+    area = cover.sum((-2, -1))
+    shared = torch.minimum(cover[:, :, None], cover[:, None]).sum((-2, -1))
+    overlap = shared / torch.minimum(area[:, :, None], area[:, None]).clamp(min=1e-6)
+    apart = torch.zeros(images, objects, images, objects, dtype=torch.bool)
+    apart[torch.arange(images), :, partner] = overlap < 0.05
+    apart = apart.flatten(2).flatten(0, 1) | (photo[:, None] != photo)
+    same = torch.zeros(images, objects, images, objects, dtype=torch.bool)
+    same[torch.arange(images), :, partner] = torch.eye(objects, dtype=torch.bool)
+    same = same.flatten(2).flatten(0, 1)
+    both_seen = seen[:, None] & seen
+    if not (same & both_seen).any() or not (apart & both_seen).any():
+        return logits.sum() * 0
+    different = F.softplus(logits[apart & both_seen])
+    hardest = different.topk(max(1, len(different) // 8)).values
+    return F.softplus(-logits[same & both_seen]).mean() + hardest.mean()
 
 
 def target_features(features: Tensor, cover: Tensor) -> Tensor:

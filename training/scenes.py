@@ -42,11 +42,13 @@ class View:
 
     rgb: uint8 (size, size, 3). cover: float32 (objects, size / 4, size / 4), the share of each quarter pixel that the
     object covers. weight: float32 (size / 4, size / 4), 0 where the annotators left pixels undecided.
+    twin: whether the same things are there a second time, outside the masks.
     """
 
     rgb: np.ndarray
     cover: np.ndarray
     weight: np.ndarray
+    twin: bool = False
 
 
 class Photos:
@@ -79,21 +81,35 @@ class Photos:
         return np.frombuffer(self._zip.read(name), np.uint8)
 
 
-def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int) -> tuple[View, View]:
-    """Two views of one photo with the same `objects` masks; those of a photo with fewer are repeated."""
-    while True:
+def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int, single: bool) -> tuple[View, View]:
+    """Two views of one photo with the same `objects` masks; those of a photo with fewer are repeated.
+
+    single: a mask is one thing, not all the dogs of a photo, and some views hold the photo a second time beside it.
+    """
+    chosen: list[int] = []
+    while not chosen:
         photo = photos.draw(rng)
         masks, ignore = photos.masks(photo)
-        fit = np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003)
-        if len(fit):
-            break
-    chosen = rng.permutation(fit)[:objects]
-    chosen = np.resize(chosen, objects)
+        fit = rng.permutation(np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003))
+        chosen = [i for i in fit[: 3 * objects] if not (single and _is_group(masks, i))][:objects]
+    chosen = [chosen[i % len(chosen)] for i in range(objects)]
     rgb = photos.rgb(photo)
     first, second = (
-        _view(photos, rng, rgb, masks[chosen], ignore, size=size, focus=masks[chosen[0]]) for _ in range(2)
+        _view(photos, rng, rgb, masks[chosen], ignore, size=size, focus=masks[chosen[0]], twins=single)
+        for _ in range(2)
     )
     return first, second
+
+
+def _is_group(masks: np.ndarray, index: int) -> bool:
+    """Whether a mask falls apart into things that have masks of their own: `train.zip` holds a class's union too."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(masks[index], connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if (areas > 0.05 * areas.sum()).sum() < 2:
+        return False
+    inside = (masks & masks[index]).sum(axis=(1, 2)) > 0.9 * masks.sum(axis=(1, 2))
+    inside[index] = False
+    return bool(inside.sum() >= 2)
 
 
 def whole_view(rgb: np.ndarray, masks: np.ndarray, ignore: np.ndarray, *, size: int) -> View:
@@ -102,8 +118,10 @@ def whole_view(rgb: np.ndarray, masks: np.ndarray, ignore: np.ndarray, *, size: 
     return _warp(rgb, masks, ignore, np.array([[scale, 0, 0], [0, scale, 0]]), size)
 
 
-def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray) -> View:
-    kind = rng.choice(["whole", "window", "pasted"], p=[0.3, 0.45, 0.25])
+def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray, twins: bool) -> View:
+    kind = rng.choice(
+        ["whole", "window", "pasted", "twin"], p=[0.3, 0.35, 0.2, 0.15] if twins else [0.3, 0.45, 0.25, 0]
+    )
     height, width = focus.shape
     mirror = rng.random() < 0.5
     if kind == "window":
@@ -116,9 +134,10 @@ def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray) -> V
         if mirror:
             matrix[0] = [-scale, 0, offset[0] + extent[0] - scale]
         view = _warp(rgb, masks, ignore, matrix, size)
-        if kind == "pasted":
-            view = _paste(view, photos.rgb(photos.draw(rng)), np.concatenate([offset, offset + extent]).astype(int))
-    return View(_recolour(view.rgb, rng), view.cover, view.weight)
+        if kind in ("pasted", "twin"):
+            surroundings = photos.rgb(photos.draw(rng)) if kind == "pasted" else rgb[:, :: rng.choice([-1, 1])]
+            view = _paste(view, surroundings, np.concatenate([offset, offset + extent]).astype(int))
+    return View(_recolour(view.rgb, rng), view.cover, view.weight, twin=bool(kind == "twin"))
 
 
 def _window(rng, focus: np.ndarray, size: int, mirror: bool) -> np.ndarray:

@@ -20,14 +20,16 @@ from torch import Tensor, nn
 
 from persam.backbones.nano import NanoSam, build
 from training import prompts
-from training.objectives import LocationLoss, iou, segmentation_loss
+from training.objectives import LocationLoss, identity_loss, iou, segmentation_loss
 from training.scenes import Photos, View, draw_scene, whole_view
 
 # input size: (share of the steps, scenes a step); a scene is two views
 SIZES = {256: (0.3, 6), 320: (0.35, 4), 384: (0.2, 3), 512: (0.15, 2)}
 LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # the last fifth: nearer to use
 OBJECTS = 3
-FIELDS = ("step", "seconds", "loss", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
+IDENTITY_FROM = 4 / 15  # share of the run after which objects must differ from each other, not only from the ground
+SINGLES_FROM = 1 / 3  # share of the run after which a mask is one thing: "only that dog", not every dog in the photo
+FIELDS = ("step", "seconds", "loss", "identity", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 
 
 def main() -> None:
@@ -74,7 +76,7 @@ def train(options: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = options.lr * group["share"] * schedule(step, options.steps)
         rng = np.random.default_rng([options.seed, step])  # a step's data depend on nothing but its number
-        numbers = train_step(model, location, optimizer, photos, rng, late=step > 0.8 * options.steps)
+        numbers = train_step(model, location, optimizer, photos, rng, progress=step / options.steps)
         decay = min(0.998, (1 + step) / (10 + step))
         with torch.no_grad():
             for mean, now in zip(average.parameters(), model.parameters(), strict=True):
@@ -102,16 +104,18 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def train_step(model, location, optimizer, photos, rng, *, late: bool) -> dict[str, float]:
-    sizes = LAST_SIZES if late else SIZES
+def train_step(model, location, optimizer, photos, rng, *, progress: float) -> dict[str, float]:
+    sizes = LAST_SIZES if progress > 0.8 else SIZES
     size = int(rng.choice(list(sizes), p=[share for share, _ in sizes.values()]))
-    views = [view for _ in range(sizes[size][1]) for view in draw_scene(photos, rng, size=size, objects=OBJECTS)]
+    scene = {"size": size, "objects": OBJECTS, "single": progress >= SINGLES_FROM}
+    views = [view for _ in range(sizes[size][1]) for view in draw_scene(photos, rng, **scene)]
     rgb, cover, weight = stack(views)
     partner = torch.arange(len(views)) ^ 1
     prompts.set_input_size(model, size)
     maps = model.image_encoder(rgb)
     cells, cell_weight = F.avg_pool2d(cover, 4), F.avg_pool2d(weight[:, None], 4)[:, 0]
-    location_loss, peak = location(maps[0], cells, cell_weight, partner)
+    twin = torch.tensor([view.twin for view in views])
+    location_loss, peak = location(maps[0], cells, cell_weight, partner, twin)
     segmentation, ious = [], []
     order = torch.from_numpy(rng.permutation(len(views)))
     for group in order.chunk(2):
@@ -129,14 +133,20 @@ def train_step(model, location, optimizer, photos, rng, *, late: bool) -> dict[s
             if turn == 0:
                 prompt = prompts.next_prompt(following, prompt, logits, predicted, truth, rng)
         ious.append(best_iou(logits, predicted, truth, counted)[seen])
-    loss = torch.cat(segmentation).mean() + 0.5 * location_loss
+    identity = identity_loss(maps[0], cells, partner) if progress >= IDENTITY_FROM else torch.zeros(())
+    loss = torch.cat(segmentation).mean() + 0.5 * location_loss + 0.3 * identity
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at input size {size}")
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
     optimizer.step()
-    return {"loss": loss.item(), "train_iou": torch.cat(ious).mean().item(), "train_peak": peak.item()}
+    return {
+        "loss": loss.item(),
+        "train_iou": torch.cat(ious).mean().item(),
+        "train_peak": peak.item(),
+        "identity": identity.item(),
+    }
 
 
 def draw(shares: dict[str, float], rng: np.random.Generator) -> str:
@@ -180,7 +190,13 @@ def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 5
         rgb, cover, weight = stack(views)
         maps = model.image_encoder(rgb)
         cells = F.avg_pool2d(cover, 4)
-        _, peak = LocationLoss()(maps[0], cells, F.avg_pool2d(weight[:, None], 4)[:, 0], torch.tensor([1, 0]))
+        _, peak = LocationLoss()(
+            maps[0],
+            cells,
+            F.avg_pool2d(weight[:, None], 4)[:, 0],
+            torch.tensor([1, 0]),
+            torch.zeros(2, dtype=torch.bool),
+        )
         scores["peak"].append(peak.item())
         rows = [m[:1].repeat_interleave(len(masks), 0) for m in maps]
         for kind in ("point", "box"):
