@@ -5,6 +5,8 @@ is everything of the colour at its first point inside (or at the middle of its b
 left half of that, the subpart its first row.
 """
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -40,10 +42,11 @@ class ColourBackbone:
         self.prompts.append(prompt)
         allowed = torch.ones(SIDE, SIDE, dtype=torch.bool)
         if prompt.box_xyxy is not None:
-            x0, y0, x1, y1 = (embedding.frame.to_input(prompt.box_xyxy.view(2, 2)) / 4).flatten().tolist()
+            edges = prompt.box_xyxy.view(2, 2) + torch.tensor([[0], [1]])  # its last pixel belongs to it
+            x0, y0, x1, y1 = (embedding.frame.to_input(edges) / 4).flatten().tolist()
             seed = ((x0 + x1) / 2, (y0 + y1) / 2)
             allowed[:] = False
-            allowed[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = True
+            allowed[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
         if prompt.points_xy is not None:
             seed = (embedding.frame.to_input(prompt.points_xy[0, 0]) / 4).tolist()
         x, y = (min(SIDE - 1, int(value)) for value in seed)
