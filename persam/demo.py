@@ -1,0 +1,123 @@
+"""`persam demo`: every example album searched, and pictures of what was found, to be looked at."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from persam import draw
+from persam.errors import DataError
+from persam.eval.metrics import iou
+from persam.formats import write_picture
+from persam.io import read_image, read_mask
+
+if TYPE_CHECKING:
+    from persam.model import PerSAM
+    from persam.segmentation import Segmentation
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One target's result beside what is known of it. iou: None where the truth is not known or nothing was found."""
+
+    found: "Segmentation"
+    should_be_present: bool
+    iou: float | None
+    instances: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether "here" or "not here" is what it should be."""
+        return self.found.present == self.should_be_present
+
+    def __str__(self) -> str:
+        if not self.found.present:
+            return "not here" if self.is_right else "not here (wrong)"
+        if not self.should_be_present:
+            return "found (wrong)"
+        of = f" on one of {self.instances}" if self.instances > 1 else ""
+        return "found" if self.iou is None else f"found, IoU {self.iou:.2f}{of}"
+
+
+def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
+    """A readable line per photo; an overlay of each, a sheet per album and one of all albums lie in `output`.
+
+    Args:
+        model: what searches.
+        data: the folder of `index.json`, `data/examples` of the repository.
+        output: folder for the pictures; made when it is not there.
+
+    Raises:
+        DataError: the example photos are not in `data`.
+        OutputError: a picture cannot be written.
+    """
+    answers, rows = [], []
+    for album in _albums(data):
+        name, mask_file = album["name"], data / album["mask"]
+        reference = read_image(data / album["reference"])
+        mask = read_mask(mask_file, reference.shape[:2])
+        concept = model.learn(reference, mask, name=name)
+        # little fill: the reference's own colours are what is looked for
+        pictures = [draw.overlay(reference, mask, colour=draw.INSIDE, fill=0.1)]
+        captions = [f"reference: {name}"]
+        targets = album["targets"]
+        for target, found in zip(targets, model.segment([data / t["photo"] for t in targets], concept), strict=True):
+            answer = _answer(found, target, data)
+            picture = found.overlay()
+            write_picture(picture, output / name / f"{found.name}.jpg")
+            pictures.append(picture)
+            captions.append(f"{found.name}: {answer}")
+            answers.append(answer)
+            yield f"{name:8} {found.name:12} {answer}, presence {found.presence:.2f}, score {found.score:.2f}"
+        write_picture(draw.side_by_side(pictures, captions=captions, columns=3, height=320), output / f"{name}.png")
+        rows.append(draw.side_by_side(pictures, captions=captions))
+    write_picture(_stacked(rows), output / "all.png")
+    yield _summary(answers, output)
+
+
+def _albums(data: Path) -> list[dict[str, Any]]:
+    index = data / "index.json"
+    try:
+        albums: list[dict[str, Any]] = json.loads(index.read_text(encoding="utf-8"))["albums"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"there are no example photos in {data}: {index.name} is missing or damaged. "
+            "Run this in a clone of the repository, or name its data/examples with --data."
+        ) from error
+    return albums
+
+
+def _answer(found: "Segmentation", target: dict[str, Any], data: Path) -> Answer:
+    if not (found.present and target["present"] and target["truth"]):
+        return Answer(found, target["present"], None, 0)
+    regions = _regions(read_mask(data / target["truth"], found.mask.shape))
+    # where the object is there several times, finding one of them is what was asked for
+    return Answer(found, True, max(iou(found.mask, region) for region in regions), len(regions))
+
+
+def _regions(truth: Bool[Array, "h w"]) -> list[Bool[Array, "h w"]]:
+    """The parts of a mask that do not touch: one object each in the examples."""
+    import cv2
+
+    count, labels = cv2.connectedComponents(truth.astype(np.uint8))
+    return [labels == number for number in range(1, count)]
+
+
+def _stacked(rows: list[UInt8[Array, "_ _ 3"]]) -> UInt8[Array, "h w 3"]:
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate(
+        [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    )
+
+
+def _summary(answers: list[Answer], output: Path) -> str:
+    known = [answer.iou for answer in answers if answer.iou is not None]
+    mean = f", mean IoU {np.mean(known):.2f} where it was found" if known else ""
+    right = sum(answer.is_right for answer in answers)
+    return f"here or not here: {right} of {len(answers)} right{mean}. Now look at {output / 'all.png'}"
