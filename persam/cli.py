@@ -186,6 +186,7 @@ def _learn(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from persam import demo
 
+    demo.read_albums(options.data)  # before anything is made: most often they are not there
     _make_writable(options.output)
     for line in demo.run(_load(options), options.data, options.output):
         print(line, flush=True)

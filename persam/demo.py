@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from persam.segmentation import Segmentation
 
 Array = np.ndarray[Any, Any]
+FOUND_IOU = 0.5  # what PASCAL VOC and many after it count as found
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,15 @@ class Answer:
 
     @property
     def is_right(self) -> bool:
-        """Whether "here" or "not here" is what it should be."""
-        return self.found.present == self.should_be_present
+        """Whether it is found where it is, or not found where it is not."""
+        if not (self.found.present and self.should_be_present):
+            return self.found.present == self.should_be_present
+        return self.iou is None or self.iou >= FOUND_IOU
 
     def __str__(self) -> str:
-        if not self.found.present:
-            return "not here" if self.is_right else "not here (wrong)"
-        if not self.should_be_present:
-            return "found (wrong)"
         of = f" on one of {self.instances}" if self.instances > 1 else ""
-        return "found" if self.iou is None else f"found, IoU {self.iou:.2f}{of}"
+        iou = "" if self.iou is None else f", IoU {self.iou:.2f}{of}"
+        return f"{'found' if self.found.present else 'not here'}{iou}{'' if self.is_right else ' (wrong)'}"
 
 
 def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
@@ -58,10 +58,9 @@ def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
         OutputError: a picture cannot be written.
     """
     answers, rows = [], []
-    for album in _albums(data):
-        name, mask_file = album["name"], data / album["mask"]
-        reference = read_image(data / album["reference"])
-        mask = read_mask(mask_file, reference.shape[:2])
+    for album in read_albums(data):
+        name, reference = album["name"], read_image(data / album["reference"])
+        mask = read_mask(data / album["mask"], reference.shape[:2])
         concept = model.learn(reference, mask, name=name)
         # little fill: the reference's own colours are what is looked for
         pictures = [draw.overlay(reference, mask, colour=draw.INSIDE, fill=0.1)]
@@ -81,7 +80,12 @@ def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
     yield _summary(answers, output)
 
 
-def _albums(data: Path) -> list[dict[str, Any]]:
+def read_albums(data: Path) -> list[dict[str, Any]]:
+    """The albums of `index.json`: name, reference, mask, and targets with photo, truth, present.
+
+    Raises:
+        DataError: it is not in `data`.
+    """
     index = data / "index.json"
     try:
         albums: list[dict[str, Any]] = json.loads(index.read_text(encoding="utf-8"))["albums"]
@@ -120,4 +124,4 @@ def _summary(answers: list[Answer], output: Path) -> str:
     known = [answer.iou for answer in answers if answer.iou is not None]
     mean = f", mean IoU {np.mean(known):.2f} where it was found" if known else ""
     right = sum(answer.is_right for answer in answers)
-    return f"here or not here: {right} of {len(answers)} right{mean}. Now look at {output / 'all.png'}"
+    return f"{right} of {len(answers)} answers are right{mean}. Now look at {output / 'all.png'}"

@@ -367,7 +367,6 @@ def test_a_folder_or_pattern_without_images_is_noticed_before_any_work(persam, c
         ("segment ref.png mask.png album -o ref.png", "cannot write into ref.png: it is a file"),
         ("segment ref.png mask.png album -o ref.png/found", "cannot write into ref.png/found: not a directory"),
         ("segment ref.png mask.png album -o /proc/found", "cannot write into /proc/found: "),
-        ("demo -o ref.png", "cannot write into ref.png: it is a file"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_noticed_before_any_work(persam, colours, line, says):
@@ -478,6 +477,16 @@ def test_the_demo_without_its_photos_says_where_they_are(persam):
     error = persam.refused("demo -o pictures")
     assert "no example photos in data/examples" in error
     assert "in a clone of the repository, or name its data/examples with --data" in error
+    assert not Path("pictures").exists()
+
+
+@pytest.mark.usefixtures("colours")
+def test_the_demo_prints_a_line_for_each_photo(persam, tmp_path):
+    examples = Path(__file__).parent.parent / "data" / "examples"
+    code, out, err = persam(f"demo --data {examples} -o {tmp_path / 'pictures'}")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].endswith(f"Now look at {tmp_path / 'pictures' / 'all.png'}")
+    assert (tmp_path / "pictures" / "all.png").exists()
 
 
 # ---- as a process of its own

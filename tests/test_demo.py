@@ -59,7 +59,7 @@ def test_a_line_for_each_photo_and_one_that_says_where_to_look(model, data, tmp_
     assert "found, IoU 0.81 on one of 2, presence" in lines[1]
     assert "found (wrong), presence" in lines[2]
     assert "found, presence" in lines[3]
-    assert last.startswith("here or not here: 3 of 4 right, mean IoU 0.90 where it was found.")  # (1 + 0.806) / 2
+    assert last.startswith("3 of 4 answers are right, mean IoU 0.90 where it was found.")  # (1 + 0.806) / 2
     assert last.endswith(f"Now look at {tmp_path / 'out' / 'all.png'}")
 
 
@@ -77,12 +77,18 @@ def test_the_pictures_are_where_they_are_said_to_be(model, data, tmp_path):
     assert np.abs(drawn[10:25, 42:52] - photo()[25, 15]).max() > 40
 
 
+def test_a_mask_that_misses_the_object_is_not_right(model, data, tmp_path):
+    save(mask(at_xyxy=(40, 5, 55, 60)) & ~mask(at_xyxy=(40, 5, 55, 26)), data / "truth" / "moved.png")
+    line = next(demo.run(model, data, tmp_path / "out"))
+    assert "found, IoU 0.07 (wrong), presence" in line  # rows 5 to 30 against rows 27 to 60: 4 / 56
+
+
 def test_an_absent_object_is_said_to_be_absent(model, data, tmp_path, monkeypatch):
     monkeypatch.setattr("persam.model.presence", lambda evidence, backbone: (0.25, False))
     *lines, last = demo.run(model, data, tmp_path / "out")
     assert "not here (wrong), presence 0.25" in lines[0]
     assert "not here, presence 0.25" in lines[2]
-    assert last.startswith("here or not here: 1 of 4 right. Now look")
+    assert last.startswith("1 of 4 answers are right. Now look")
 
 
 def test_lines_come_while_it_runs(model, data, tmp_path):
