@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from persam.errors import ConceptError
 from persam.formats import write_bytes
-from persam.geometry import foreground_cells, official_cells
+from persam.geometry import cell_cover, foreground_cells, official_cells
+from persam.prototypes import Prototypes, summarise
 from persam.recipes import Recipe, find
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 FORMAT = "persam-concept-1"
+PARTS = tuple(field.name for field in fields(Prototypes))
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Concept:
 
     feature: unit length; its cosine to a photo's cells is the confidence map.
     semantic: mean of the object's cells, not normalised: the target-semantic prompt.
+    prototypes: of the object's parts and of what was around it.
     scale_weights: PerSAM-F's weights of the three masks, sum 1; None before `tune`.
     references: the photos it was learned from, for `tune`; kept in memory only.
     """
@@ -45,12 +48,19 @@ class Concept:
     fingerprint: str
     feature: Float[Tensor, "c"]
     semantic: Float[Tensor, "c"]
+    prototypes: Prototypes
     scale_weights: Float[Tensor, "3"] | None = None
     references: tuple[Reference, ...] = field(default=(), repr=False, compare=False)
 
     def to(self, device: torch.device | str) -> "Concept":
         weights = None if self.scale_weights is None else self.scale_weights.to(device)
-        return replace(self, feature=self.feature.to(device), semantic=self.semantic.to(device), scale_weights=weights)
+        return replace(
+            self,
+            feature=self.feature.to(device),
+            semantic=self.semantic.to(device),
+            prototypes=self.prototypes.to(device),
+            scale_weights=weights,
+        )
 
     def save(self, path: str | Path) -> Path:
         """Writes a safetensors file of a few kilobytes: numbers and metadata, no photo.
@@ -61,6 +71,7 @@ class Concept:
         from safetensors.torch import save
 
         tensors = {"feature": self.feature, "semantic": self.semantic}
+        tensors |= {name: value.half() for name, value in vars(self.prototypes).items()}
         if self.scale_weights is not None:
             tensors["scale_weights"] = self.scale_weights
         words = {"format": FORMAT, "name": self.name, "recipe": self.recipe.name}
@@ -90,7 +101,9 @@ class Concept:
             raise ConceptError(f"{path} holds no concept of the format {FORMAT}. Make one with `persam learn`.")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
-        return cls(words["name"], find(words["recipe"]), words["backbone"], words["fingerprint"], **tensors)
+        prototypes = Prototypes(**{name: tensors.pop(name).float() for name in PARTS})
+        recipe = find(words["recipe"])
+        return cls(words["name"], recipe, words["backbone"], words["fingerprint"], prototypes=prototypes, **tensors)
 
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
@@ -104,8 +117,13 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
         return False
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     width = shapes.get("feature", ())
-    expected = {"feature": width, "semantic": width}
-    return words["format"] == FORMAT and len(width) == 1 and shapes in (expected, expected | {"scale_weights": (3,)})
+    if words["format"] != FORMAT or len(width) != 1:
+        return False
+    expected: dict[str, tuple[int, ...]] = {"feature": width, "semantic": width}
+    for part in ("foreground", "background"):
+        count = (*shapes.get(part, ()), 0)[0]
+        expected |= {part: (count, *width), f"{part}_share": (count,)}
+    return shapes in (expected, expected | {"scale_weights": (3,)})
 
 
 def target_cells(reference: Reference, recipe: Recipe) -> Float[Tensor, "n c"]:
@@ -127,10 +145,19 @@ def target_cells(reference: Reference, recipe: Recipe) -> Float[Tensor, "n c"]:
     return embedding.features[:, cells.to(embedding.features.device)].T
 
 
+def background_cells(reference: Reference) -> Float[Tensor, "n c"]:
+    """The features of the reference's cells that show nothing of the object."""
+    features, frame = reference.embedding.features, reference.embedding.frame
+    bare = frame.valid(cell_cover(reference.mask, frame)) < 0.01
+    return frame.valid(features)[:, bare.to(features.device)].T
+
+
 def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: str, fingerprint: str) -> Concept:
     """The concept of one object from one or more references: their cells are pooled as if they were one photo's."""
     cells = torch.cat([target_cells(reference, recipe) for reference in references])
     semantic = cells.mean(0)
     pooled = semantic if recipe.target_feature == "mean" else cells.amax(0) / 2 + semantic / 2
     feature = pooled / pooled.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
-    return Concept(name, recipe, backbone, fingerprint, feature, semantic, references=tuple(references))
+    background = torch.cat([background_cells(reference) for reference in references])
+    prototypes = summarise(cells, background)
+    return Concept(name, recipe, backbone, fingerprint, feature, semantic, prototypes, references=tuple(references))

@@ -92,9 +92,7 @@ def two_way_transformer(
     return transformer.norm_final_attn(queries), keys
 
 
-def guided_attention(
-    attention: Any, q: Tensor, k: Tensor, v: Tensor, guidance: Guidance
-) -> Float[Tensor, "b n c"]:
+def guided_attention(attention: Any, q: Tensor, k: Tensor, v: Tensor, guidance: Guidance) -> Float[Tensor, "b n c"]:
     """SAM's token-to-image attention with the location confidence added to it (eq. 8)."""
     if guidance.attention is None:
         return attention(q=q, k=k, v=v)

@@ -5,9 +5,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from persam.concept import Concept
 from persam.geometry import Frame
+from persam.prototypes import log_ratio
 from persam.recipes import Recipe
 from persam.types import ImageEmbedding, LocationPrior
+
+POSTERIOR_SLOPE = 15.0  # of the logistic curve that turns a likelihood ratio into a probability
 
 
 def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Float[Tensor, "g g"]:
@@ -20,26 +24,28 @@ def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Fl
     return (feature[None] @ cells.flatten(1)).view(cells.shape[1:])
 
 
-def locate(feature: Float[Tensor, "c"], embedding: ImageEmbedding, recipe: Recipe) -> LocationPrior:
-    """The location prior of a normalised target feature in a photo."""
-    similarity = confidence_map(feature, embedding)
-    frame = embedding.frame
+def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
+    """The location prior of a concept in a photo, by the concept's recipe."""
+    recipe = concept.recipe
+    similarity = confidence_map(concept.feature, embedding)
+    frame, side = embedding.frame, similarity.shape[-1]
     inside = frame.valid(similarity)
-    full = _at_original(similarity, frame) if "pixels" in recipe.points or recipe.guidance == "published" else None
+    posterior = attention = None
     if recipe.points == "pixels":
-        assert full is not None
+        full = _at_original(similarity, frame)
         points = [_pixel_peak(full), _pixel_peak(-full)]
+        if recipe.guidance == "published":
+            attention = _published_attention(full, side)
     else:
-        points = [frame.cells_to_original(_cell_peak(inside)), frame.cells_to_original(_cell_peak(-inside))]
-    labels = [1.0, 0.0]
+        ratio = log_ratio(concept.prototypes, embedding)
+        posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
+        even = _smooth(ratio)
+        points = [frame.cells_to_original(_cell_peak(even)), frame.cells_to_original(_cell_peak(-even))]
+    if recipe.guidance == "aligned":
+        attention = _aligned_attention(inside, side, recipe)
     kept = 2 if recipe.negative_point else 1
-    attention = None
-    if recipe.guidance == "published":
-        assert full is not None
-        attention = _published_attention(full, similarity.shape[-1])
-    elif recipe.guidance == "aligned":
-        attention = _aligned_attention(inside, similarity.shape[-1], recipe)
-    return LocationPrior(inside, torch.stack(points[:kept]), inside.new_tensor(labels[:kept]), attention)
+    labels = inside.new_tensor([1.0, 0.0][:kept])
+    return LocationPrior(inside, torch.stack(points[:kept]), labels, attention, posterior)
 
 
 def _at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
@@ -53,17 +59,18 @@ def _pixel_peak(full: Float[Tensor, "H W"]) -> Float[Tensor, "2"]:
 
 
 def _cell_peak(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "2"]:
-    """The highest cell, x and y moved by up to half a cell to the top of a parabola through its neighbours."""
-    y, x = divmod(int(inside.argmax()), inside.shape[1])
-    return inside.new_tensor([x + _parabola_top(inside[y], x), y + _parabola_top(inside[:, x], y)])
+    index = int(inside.argmax())
+    return inside.new_tensor([index % inside.shape[1], index // inside.shape[1]])
 
 
-def _parabola_top(line: Float[Tensor, "n"], top: int) -> float:
-    if top in (0, len(line) - 1):
-        return 0.0
-    before, peak, after = line[top - 1 : top + 2].tolist()
-    bend = before - 2 * peak + after
-    return 0.0 if bend >= 0 else 0.5 * (before - after) / bend
+def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
+    """The mean of 3 x 3 cells, the middle one counted twice.
+
+    The peak then lies within the object instead of on its most telling edge, and an object of one cell keeps its own.
+    """
+    kernel = inside.new_ones(1, 1, 3, 3)
+    kernel[..., 1, 1] = 2
+    return F.conv2d(F.pad(inside[None, None], (1, 1, 1, 1), mode="replicate"), kernel / kernel.sum())[0, 0]
 
 
 def _published_attention(full: Float[Tensor, "H W"], side: int) -> Float[Tensor, "g g"]:

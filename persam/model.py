@@ -99,9 +99,10 @@ class PerSAM:
         """The concept in one target of `iter_targets`; raises as `segment` does."""
         concept = self._own(concept)
         embedding = self.embed(target.read())
-        prior = locate(concept.feature, embedding, concept.recipe)
-        first = first_decode(self.backbone, embedding, prior, concept.semantic, concept.scale_weights, concept.recipe)
-        final = refine(self.backbone, embedding, prior, first, concept.recipe)[-1]
+        prior = locate(concept, embedding)
+        first = first_decode(self.backbone, embedding, prior, concept)
+        prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
+        final = steps[-1]
         mask = (mask_logits(final.logits, embedding.frame) > 0).cpu().numpy()
         found = evidence(concept.semantic, embedding, final.logits)
         probability, present = presence(found, self.backbone.name)
@@ -128,7 +129,7 @@ class PerSAM:
             return concept
         masks, truths = [], []
         for reference in references:
-            prior = locate(concept.feature, reference.embedding, recipe)
+            prior = locate(concept, reference.embedding)
             three = self.backbone.decode(reference.embedding, prompt_of(prior)).logits[:, 1:]
             frame = reference.embedding.frame
             if recipe.fit_at == "original":

@@ -1,6 +1,6 @@
 """Named, frozen settings of the method. Everything that differs between PerSAM, PerSAM-F and ours is a field here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from persam.decoder import Placement
@@ -14,14 +14,18 @@ class Recipe:
     target_feature: `mean` of the object's cells (section 3.2), or `mean_max`: half mean, half maximum (ledger 5).
     grey_level: None takes the cells the object covers by half; a number takes the published rule for a mask file of
         that grey level (ledger 4; PerSeg's own masks hold 128).
-    points: `pixels` takes peak and trough of the similarity brought to the photo's size, as published; `cells` takes
-        them between grid cells, by a parabola through the peak's neighbours.
+    points: peak and trough `pixels` of the similarity brought to the photo's size, as published; or of the smoothed
+        likelihood ratio between the `prototypes` of the object and of its surroundings.
     negative_point: the trough of the similarity as a negative point (section 3.2).
     guidance: None; `published` squeezes the cut similarity over the padded grid (ledger 3); `aligned` leaves every
         value at its own cell.
     placement: where the guidance enters the attention (ledger 2).
     semantic: add the target's mean feature to the decoder's tokens (section 3.2, target-semantic prompting).
     first_mask: what the first decode gives: the `single` mask, the `best` of three, or their `weighted` sum (3.3).
+    choice: which of three masks goes on: the best `predicted_iou`, as published, or that and its `agreement` with
+        where the prototypes see the object.
+    one_piece: keep the connected part of a mask that the positive point lies in, so that a look-alike elsewhere in
+        the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
@@ -29,22 +33,31 @@ class Recipe:
     name: str
     target_feature: Literal["mean", "mean_max"] = "mean"
     grey_level: int | None = None
-    points: Literal["pixels", "cells"] = "cells"
+    points: Literal["pixels", "prototypes"] = "prototypes"
     negative_point: bool = True
     guidance: Literal["published", "aligned"] | None = "aligned"
     placement: Placement = "after_softmax"
     semantic: bool = True
-    first_mask: Literal["single", "best", "weighted"] = "single"
+    first_mask: Literal["single", "best", "weighted"] = "best"
+    choice: Literal["predicted_iou", "agreement"] = "agreement"
+    one_piece: bool = True
     boxes: tuple[bool, ...] = (False, True)
     fit_at: Literal["original", "decoder"] = "decoder"
 
 
-OFFICIAL_PERSAM = Recipe("official_persam", grey_level=128, points="pixels", guidance="published")
-OFFICIAL_PERSAM_F = Recipe(
-    "official_persam_f",
-    target_feature="mean_max",
+OFFICIAL_PERSAM = Recipe(
+    "official_persam",
     grey_level=128,
     points="pixels",
+    guidance="published",
+    first_mask="single",
+    choice="predicted_iou",
+    one_piece=False,
+)
+OFFICIAL_PERSAM_F = replace(
+    OFFICIAL_PERSAM,
+    name="official_persam_f",
+    target_feature="mean_max",
     negative_point=False,
     guidance=None,
     semantic=False,
@@ -53,9 +66,7 @@ OFFICIAL_PERSAM_F = Recipe(
     fit_at="original",
 )
 PERSAM = Recipe("persam")
-PERSAM_F = Recipe(
-    "persam_f", negative_point=False, guidance=None, semantic=False, first_mask="weighted", boxes=(True, True)
-)
+PERSAM_F = replace(PERSAM, name="persam_f", first_mask="weighted", boxes=(True, True))
 
 RECIPES = {recipe.name: recipe for recipe in (PERSAM, PERSAM_F, OFFICIAL_PERSAM, OFFICIAL_PERSAM_F)}
 TUNED = {PERSAM: PERSAM_F, OFFICIAL_PERSAM: OFFICIAL_PERSAM_F}  # what `tune` turns a recipe into

@@ -62,9 +62,11 @@ class LocationPrior:
     similarity: cosine to the target feature, -1 to 1, for the cells that hold photo (padding cut off).
     points_xy, labels: the location prior as prompt points, in original pixels.
     attention: what is added to the decoder's attention, over the whole padded grid; None without guidance.
+    posterior: how likely every cell shows the object, 0 to 1; None for recipes that do not ask.
     """
 
     similarity: Float[Tensor, "hv wv"]
     points_xy: Float[Tensor, "n 2"]
     labels: Float[Tensor, "n"]
     attention: Float[Tensor, "g g"] | None
+    posterior: Float[Tensor, "hv wv"] | None = None

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from persam.concept import Concept, Reference, learn, target_cells
 from persam.errors import ConceptError, OutputError, PerSAMError
 from persam.geometry import Frame
+from persam.prototypes import Prototypes
 from persam.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, Recipe
 from persam.types import ImageEmbedding
 
@@ -65,13 +66,18 @@ def test_the_published_rule_finds_no_cell_for_a_thin_object_and_says_so():
 def test_what_is_saved_is_what_is_loaded(tmp_path, weights):
     generator = torch.Generator().manual_seed(0)
     feature, semantic = torch.randn(256, generator=generator), torch.randn(256, generator=generator)
-    before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, weights)
+    parts = Prototypes(
+        torch.randn(8, 256).half().float(), torch.rand(8).half().float(), torch.ones(0, 256), torch.ones(0)
+    )
+    before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, parts, weights)
     path = before.save(tmp_path / "new" / "rex.safetensors")
     after = Concept.load(path)
-    assert path.stat().st_size < 5_000
+    assert path.stat().st_size < 10_000
     assert (after.name, after.recipe, after.backbone, after.fingerprint) == ("rex the dog", PERSAM_F, "vit_h", "abc")
     assert torch.equal(after.feature, feature)
     assert torch.equal(after.semantic, semantic)
+    for name, value in vars(parts).items():
+        assert torch.equal(getattr(after.prototypes, name), value)
     assert after.scale_weights is None if weights is None else torch.equal(after.scale_weights, weights)
     assert after.references == ()
     assert [entry.name for entry in path.parent.iterdir()] == ["rex.safetensors"]
@@ -85,6 +91,10 @@ def test_it_tells_what_it_is():
 
 def write(path, *, metadata=None, **tensors):
     good = {"feature": torch.ones(4) / 2, "semantic": torch.ones(4)}
+    good |= {"foreground": torch.ones(2, 4) / 2, "foreground_share": torch.ones(2) / 2}
+    good |= {"background": torch.ones(3, 4) / 2, "background_share": torch.ones(3) / 3}
+    for part in ("foreground", "background"):
+        good |= {part: torch.ones(2, 4), f"{part}_share": torch.ones(2)}
     words = {"format": "persam-concept-1", "name": "x", "recipe": "persam", "backbone": "b", "fingerprint": "f"}
     save_file(good | tensors, path, {"persam": json.dumps(words if metadata is None else metadata)})
 
@@ -105,7 +115,11 @@ DAMAGED = {
     "NaN": (lambda path: write(path, feature=torch.full((4,), torch.nan)), "not finite: learn it again"),
     "two lengths": (lambda path: write(path, semantic=torch.ones(5)), "holds no concept"),
     "a matrix": (lambda path: write(path, feature=torch.ones(2, 2)), "holds no concept"),
+    "a prototype without a share": (lambda path: write(path, foreground=torch.ones(3, 4)), "holds no concept"),
+    "prototypes of another length": (lambda path: write(path, background=torch.ones(2, 5)), "holds no concept"),
+    "a number for the prototypes": (lambda path: write(path, background=torch.tensor(1.0)), "holds no concept"),
     "a tensor too many": (lambda path: write(path, more=torch.ones(2)), "holds no concept"),
+    "a share too few": (lambda path: write(path, background_share=torch.ones(7)), "holds no concept"),
     "four weights": (lambda path: write(path, scale_weights=torch.ones(4)), "holds no concept"),
 }
 

@@ -55,11 +55,10 @@ def test_a_line_for_each_photo_and_one_that_says_where_to_look(model, data, tmp_
     *lines, last = demo.run(model, data, tmp_path / "out")
     assert [line.split()[:2] for line in lines] == [["rex", name] for name in ("moved", "twice", "blue", "unknown")]
     assert "found, IoU 1.00, presence" in lines[0]
-    # the stand-in finds both, 416 + 100 pixels, and is measured on the larger one: 416 / 516
-    assert "found, IoU 0.81 on one of 2, presence" in lines[1]
+    assert "found, IoU 1.00 on one of 2, presence" in lines[1]
     assert "found (wrong), presence" in lines[2]
     assert "found, presence" in lines[3]
-    assert last.startswith("3 of 4 answers are right, mean IoU 0.90 where it was found.")  # (1 + 0.806) / 2
+    assert last.startswith("3 of 4 answers are right, mean IoU 1.00 where it was found.")
     assert last.endswith(f"Now look at {tmp_path / 'out' / 'all.png'}")
 
 

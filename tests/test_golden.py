@@ -39,10 +39,10 @@ class Recorded:
 
     def steps(self, recipe, target: int):
         concept, embedding = self.concepts[recipe.name], self.embeddings[target]
-        prior = locate(concept.feature, embedding, recipe)
+        prior = locate(concept, embedding)
         backbone = self.model.backbone
-        first = first_decode(backbone, embedding, prior, concept.semantic, concept.scale_weights, recipe)
-        return prior, refine(backbone, embedding, prior, first, recipe)
+        first = first_decode(backbone, embedding, prior, concept)
+        return refine(backbone, embedding, prior, first, recipe)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -70,7 +70,7 @@ def test_reference_cells_and_features(recorded):
 def test_location_and_guidance(recorded, target):
     numbers, concept = recorded.numbers, recorded.concepts["official_persam"]
     embedding = recorded.embeddings[target]
-    prior = locate(concept.feature, embedding, OFFICIAL_PERSAM)
+    prior = locate(concept, embedding)
     close(confidence_map(concept.feature, embedding), numbers[f"persam/{target}/similarity"], 1e-5)
     np.testing.assert_array_equal(prior.points_xy, numbers[f"persam/{target}/points_xy"])
     assert prior.labels.tolist() == [1, 0]
@@ -105,11 +105,9 @@ def test_scale_weights_and_their_losses(recorded):
     numbers, concept = recorded.numbers, recorded.concepts["official_persam_f"]
     close(concept.scale_weights, numbers["persam_f/weights"], 2e-3)
     (reference,) = concept.references
-    prior = locate(concept.feature, reference.embedding, OFFICIAL_PERSAM_F)
+    prior = locate(concept, reference.embedding)
     np.testing.assert_array_equal(prior.points_xy, numbers["persam_f/ref_point_xy"])
-    first = first_decode(
-        recorded.model.backbone, reference.embedding, prior, concept.semantic, concept.scale_weights, OFFICIAL_PERSAM_F
-    )
+    first = first_decode(recorded.model.backbone, reference.embedding, prior, concept)
     logits = mask_logits(first.logits, reference.embedding.frame)
     loss = dice_focal(logits.flatten(), torch.from_numpy(reference.mask).float().flatten())
     assert float(loss) == pytest.approx(numbers["persam_f/last_loss"].sum(), abs=2e-3)

@@ -17,7 +17,7 @@ ROWS = (
     {"targets", "segmentation"},
     {"decoder"},
     {"backbones"},
-    {"recipes", "concept", "reference", "location", "refine", "scales", "presence"},
+    {"recipes", "prototypes", "concept", "reference", "location", "refine", "scales", "presence"},
     {"model"},
     {"video", "eval", "engines", "dreambooth"},
     {"__init__"},

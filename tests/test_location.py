@@ -1,11 +1,15 @@
 """The confidence map finds the object where it is, in every shape of photo."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from persam.concept import Concept
 from persam.geometry import Frame
 from persam.location import confidence_map, locate
-from persam.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F
+from persam.prototypes import summarise
+from persam.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, Recipe
 from persam.types import ImageEmbedding
 
 OBJECT, GROUND = torch.eye(8)[0], torch.eye(8)[1]
@@ -22,11 +26,17 @@ def scene(hw: tuple[int, int], row: int, column: int) -> ImageEmbedding:
     return ImageEmbedding(features, frame)
 
 
+def concept(recipe: Recipe) -> Concept:
+    """The object, learned from a photo of nothing but it and the ground."""
+    prototypes = summarise(OBJECT[None], GROUND[None])
+    return Concept("thing", recipe, "none", "0", OBJECT, OBJECT, prototypes)
+
+
 @pytest.mark.parametrize("place", [(3, 4), (10, 20), (0, 0), (17, 31)])
 @pytest.mark.parametrize("recipe", [PERSAM, OFFICIAL_PERSAM])
 def test_peak_follows_the_object_and_ignores_the_padding(place, recipe):
     embedding = scene((288, 512), *place)
-    prior = locate(OBJECT, embedding, recipe)
+    prior = locate(concept(recipe), embedding)
     x, y = prior.points_xy[0].tolist()
     assert (int(y) // 16, int(x) // 16) == place
     assert prior.labels.tolist() == [1, 0]
@@ -35,30 +45,42 @@ def test_peak_follows_the_object_and_ignores_the_padding(place, recipe):
 
 def test_guidance_sits_in_the_objects_own_cell():
     embedding = scene((576, 1024), 10, 20)
-    attention = locate(OBJECT, embedding, PERSAM).attention
+    attention = locate(concept(PERSAM), embedding).attention
     assert divmod(int(attention.argmax()), 32) == (10, 20)
     assert attention[18:].max() == attention[:18].min()  # padding is told the least
 
 
 def test_published_guidance_is_misplaced_on_a_wide_photo():
     # ledger 3: at 1024 x 576 a peak in row 26 of 64 lands in row 47; here row 10 of 32 lands near row 10 * 32 / 18
-    attention = locate(OBJECT, scene((576, 1024), 10, 20), OFFICIAL_PERSAM).attention
+    attention = locate(concept(OFFICIAL_PERSAM), scene((576, 1024), 10, 20)).attention
     row, _ = divmod(int(attention.argmax()), 32)
     assert abs(row - 18) <= 1
 
 
-def test_peak_between_two_cells_is_found_between_them():
+def test_a_cell_like_the_references_background_is_not_the_object_however_alike():
     embedding = scene((512, 512), 8, 8)
     features = embedding.features.clone()
-    features[:, 8, 9] = OBJECT * 0.9 + GROUND * 0.3
-    features[:, 8, 7] = GROUND
-    x, y = locate(OBJECT, ImageEmbedding(features, embedding.frame), PERSAM).points_xy[0].tolist()
-    assert 8 * 16 + 7.5 < x < 9 * 16  # drawn to the right neighbour, by less than half a cell
-    assert y == 8 * 16 + 7.5
+    sky = (OBJECT * 3 + torch.eye(8)[2]) / 10**0.5  # cosine 0.95 to the object
+    features[:, 20:24, 20:24] = sky[:, None, None]
+    here = (OBJECT * 2 + torch.eye(8)[3]) / 5**0.5  # the object as it looks in this photo: cosine 0.89
+    features[:, 7:10, 7:10] = here[:, None, None]
+    photo = ImageEmbedding(features, embedding.frame)
+    by_mean = locate(concept(OFFICIAL_PERSAM), photo)
+    assert by_mean.points_xy[0].tolist() != [8 * 16 + 7.5, 8 * 16 + 7.5]
+    with_sky = replace(concept(PERSAM), prototypes=summarise(OBJECT[None], torch.stack([GROUND, sky])))
+    prior = locate(with_sky, photo)
+    assert prior.points_xy[0].tolist() == [8 * 16 + 7.5, 8 * 16 + 7.5]
+    assert prior.posterior[8, 8] > 0.5 > prior.posterior[21, 21]
+
+
+def test_a_cell_like_nothing_in_the_reference_is_not_the_object():
+    stranger = torch.eye(8)[5][:, None, None].repeat(1, 32, 32)
+    prior = locate(concept(PERSAM), ImageEmbedding(stranger, Frame((512, 512), 512)))
+    assert prior.posterior.max() < 0.01
 
 
 def test_persam_f_gives_one_positive_point():
-    prior = locate(OBJECT, scene((512, 512), 8, 8), PERSAM_F)
+    prior = locate(concept(OFFICIAL_PERSAM_F), scene((512, 512), 8, 8))
     assert prior.labels.tolist() == [1]
     assert prior.attention is None
 
@@ -66,7 +88,7 @@ def test_persam_f_gives_one_positive_point():
 @pytest.mark.parametrize("hw", [(1, 1), (10, 20000), (20000, 10)])
 def test_a_flat_map_guides_nowhere_without_nan(hw):
     features = GROUND[:, None, None].repeat(1, 32, 32)
-    prior = locate(OBJECT, ImageEmbedding(features, Frame(hw, 512)), PERSAM)
+    prior = locate(concept(PERSAM), ImageEmbedding(features, Frame(hw, 512)))
     assert torch.isfinite(prior.attention).all()
     assert torch.isfinite(prior.points_xy).all()
 

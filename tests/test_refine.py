@@ -1,14 +1,17 @@
 """The cascade keeps the mask that the decoder trusts most, and puts a box in its prompt only where the recipe says."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from persam.concept import Concept
 from persam.decoder import NO_GUIDANCE
 from persam.geometry import Frame
-from persam.recipes import PERSAM
-from persam.refine import Step, first_decode, mask_logits, prompt_of, refine
+from persam.prototypes import Prototypes
+from persam.recipes import PERSAM, Recipe
+from persam.refine import Step, agreement, first_decode, mask_logits, one_piece, onto_mask, prompt_of, refine
 from persam.types import Candidates, ImageEmbedding, LocationPrior
 
 SIDE = 8
@@ -20,6 +23,7 @@ PRIOR = LocationPrior(
     attention=torch.ones(2, 2),
 )
 SEMANTIC = torch.ones(3)
+PLAIN = Recipe("plain", first_mask="single", choice="predicted_iou", one_piece=False)
 
 
 def square(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
@@ -60,7 +64,7 @@ def answer(*scores: float) -> tuple[list[torch.Tensor], list[float]]:
 )
 def test_a_refinement_keeps_the_best_of_the_three_and_never_the_single_mask(scores, best, mask):
     backbone = Rehearsed(answer(*scores))
-    first, second = refine(backbone, EMBEDDING, PRIOR, Step(PART, 0.5, 0), replace(PERSAM, boxes=(False,)))
+    _, (first, second) = refine(backbone, EMBEDDING, PRIOR, Step(PART, 0.5, 0), replace(PLAIN, boxes=(False,)))
     assert first.predicted_iou == 0.5
     assert second.best == best
     assert second.predicted_iou == pytest.approx(scores[1 + best])
@@ -70,7 +74,7 @@ def test_a_refinement_keeps_the_best_of_the_three_and_never_the_single_mask(scor
 @pytest.mark.parametrize("boxes", [(), (False,), (True,), (False, True), (True, True)])
 def test_the_box_is_in_the_prompt_only_where_the_recipe_says(boxes):
     backbone = Rehearsed(*[answer(0, 0.1, 0.9, 0.2)] * len(boxes))
-    steps = refine(backbone, EMBEDDING, PRIOR, Step(WHOLE, 0.5, 0), replace(PERSAM, boxes=boxes))
+    _, steps = refine(backbone, EMBEDDING, PRIOR, Step(WHOLE, 0.5, 0), replace(PLAIN, boxes=boxes))
     assert len(steps) == 1 + len(boxes)
     masks = [WHOLE, PART, PART]
     around = [(0, 0, 7, 6), (1, 2, 5, 4)]  # of the mask before, corners included
@@ -88,25 +92,27 @@ def test_the_box_is_in_the_prompt_only_where_the_recipe_says(boxes):
 def test_an_empty_mask_ends_the_cascade_before_a_box(boxes):
     # ledger 10: the published code crashes here
     backbone = Rehearsed()
-    steps = refine(backbone, EMBEDDING, PRIOR, Step(NOTHING, 0.5, 0), replace(PERSAM, boxes=boxes))
+    _, steps = refine(backbone, EMBEDDING, PRIOR, Step(NOTHING, 0.5, 0), replace(PLAIN, boxes=boxes))
     assert [step.predicted_iou for step in steps] == [0.5]
     assert backbone.asked == []
 
 
 def test_a_refinement_that_finds_nothing_ends_the_cascade():
     backbone = Rehearsed(([NOTHING] * 4, [0.9, 0.8, 0.7, 0.6]))
-    refine(backbone, EMBEDDING, PRIOR, Step(WHOLE, 0.5, 0), replace(PERSAM, boxes=(False, True)))
+    refine(backbone, EMBEDDING, PRIOR, Step(WHOLE, 0.5, 0), replace(PLAIN, boxes=(False, True)))
     assert len(backbone.asked) == 1
 
 
-def first(recipe, scale_weights=None, *, prior=PRIOR):
+def first(recipe: Recipe, scale_weights=None, *, prior=PRIOR) -> tuple[Step, Any]:
     backbone = Rehearsed(answer(0.4, 0.2, 0.6, 0.1))
-    step = first_decode(backbone, EMBEDDING, prior, SEMANTIC, scale_weights, recipe)
+    none = Prototypes(torch.ones(0, 3), torch.ones(0), torch.ones(0, 3), torch.ones(0))
+    concept = Concept("x", recipe, "rehearsed", "0", SEMANTIC, SEMANTIC, none, scale_weights)
+    step = first_decode(backbone, EMBEDDING, prior, concept)
     return step, backbone.asked[0]
 
 
 def test_the_first_decode_takes_the_single_mask():
-    step, (prompt, _) = first(PERSAM)
+    step, (prompt, _) = first(PLAIN)
     assert torch.equal(step.logits, square(0, 0, 7, 7))
     assert step.predicted_iou == pytest.approx(0.4)
     assert prompt.mask_logits is None
@@ -114,13 +120,13 @@ def test_the_first_decode_takes_the_single_mask():
 
 
 def test_the_first_decode_takes_the_best_of_three():
-    step, _ = first(replace(PERSAM, first_mask="best"))
+    step, _ = first(replace(PLAIN, first_mask="best"))
     assert torch.equal(step.logits, PART)
     assert (step.best, step.predicted_iou) == (1, pytest.approx(0.6))
 
 
 def test_the_first_decode_takes_the_weighted_sum():
-    step, _ = first(replace(PERSAM, first_mask="weighted"), torch.tensor([0.5, 0.5, 0.0]))
+    step, _ = first(replace(PLAIN, first_mask="weighted"), torch.tensor([0.5, 0.5, 0.0]))
     # both 5: inside both squares; 5 and -5 cancel where only the whole is
     assert step.logits[3, 3] == 5
     assert step.logits[0, 0] == 0
@@ -129,19 +135,19 @@ def test_the_first_decode_takes_the_weighted_sum():
 
 
 def test_weighted_without_weights_is_the_best_of_three():
-    step, _ = first(replace(PERSAM, first_mask="weighted"), None)
+    step, _ = first(replace(PLAIN, first_mask="weighted"), None)
     assert torch.equal(step.logits, PART)
 
 
 def test_guidance_and_semantic_prompt_enter_the_first_decode_each_where_the_recipe_says():
-    _, (_, guidance) = first(PERSAM)
+    _, (_, guidance) = first(PLAIN)
     assert torch.equal(guidance.attention, torch.ones(1, 2, 2))
     assert torch.equal(guidance.semantic, SEMANTIC[None])
-    _, (_, guidance) = first(replace(PERSAM, semantic=False))
+    _, (_, guidance) = first(replace(PLAIN, semantic=False))
     assert guidance.semantic is None
-    _, (_, guidance) = first(PERSAM, prior=replace(PRIOR, attention=None))
+    _, (_, guidance) = first(PLAIN, prior=replace(PRIOR, attention=None))
     assert guidance.attention is None
-    _, (_, guidance) = first(replace(PERSAM, semantic=False), prior=replace(PRIOR, attention=None))
+    _, (_, guidance) = first(replace(PLAIN, semantic=False), prior=replace(PRIOR, attention=None))
     assert guidance is NO_GUIDANCE
 
 
@@ -157,3 +163,95 @@ def test_logits_reach_the_photos_size_without_its_padding():
     brought = mask_logits(logits, Frame((4, 8), 8, 4))
     assert brought.shape == (4, 8)
     assert (brought > 0).all()
+
+
+# ---- ours: one piece, agreement, a point that lies on the object
+
+
+TWO = torch.maximum(square(0, 0, 2, 1), square(5, 5, 7, 7))
+
+
+@pytest.mark.parametrize(
+    ("point", "kept"),
+    [((1.0, 0.0), square(0, 0, 2, 1)), ((6.0, 7.0), square(5, 5, 7, 7)), ((4.0, 4.0), square(5, 5, 7, 7))],
+    ids=["in the first", "in the second", "nearer to the second"],
+)
+def test_of_two_pieces_the_one_at_the_point_is_kept(point, kept):
+    piece = one_piece(TWO, torch.tensor(point), EMBEDDING.frame)
+    assert torch.equal(piece > 0, kept > 0)
+    assert torch.equal(piece[kept > 0], TWO[kept > 0])
+
+
+@pytest.mark.parametrize("logits", [NOTHING, PART], ids=["nothing", "one piece"])
+def test_a_mask_of_one_piece_or_none_stays_as_it_is(logits):
+    assert torch.equal(one_piece(logits, torch.tensor([0.0, 0.0]), EMBEDDING.frame), logits)
+
+
+def test_pieces_that_touch_at_a_corner_are_one():
+    diagonal = torch.maximum(square(0, 0, 1, 1), square(2, 2, 3, 3))
+    assert torch.equal(one_piece(diagonal, torch.tensor([0.0, 0.0]), EMBEDDING.frame), diagonal)
+
+
+def test_agreement_is_the_overlap_with_where_the_object_is_expected():
+    posterior = torch.tensor([[1.0, 0.0], [0.0, 0.0]])  # cells of 4 x 4: the upper left quarter
+    masks = torch.stack([square(0, 0, 3, 3), square(0, 0, 3, 7), square(4, 4, 7, 7), NOTHING])
+    assert agreement(masks, posterior, EMBEDDING.frame).tolist() == [1, 0.5, 0, 0]
+
+
+def test_agreement_outweighs_a_little_predicted_iou():
+    recipe = replace(PLAIN, first_mask="best", choice="agreement")
+    expected = replace(PRIOR, posterior=torch.ones(2, 2))  # everywhere: only the whole agrees, 7 rows of 8
+    step, _ = first(recipe, prior=expected)  # predicted 0.2, 0.6, 0.1
+    assert torch.equal(step.logits, WHOLE)
+    assert step.predicted_iou == pytest.approx(0.2)  # the score stays what the decoder predicted
+    step, _ = first(recipe, prior=PRIOR)  # a prior that does not tell
+    assert torch.equal(step.logits, PART)
+
+
+def test_a_point_beside_a_thin_object_moves_onto_it():
+    line = square(0, 6, 7, 6)
+    moved = onto_mask(PRIOR, line, EMBEDDING.frame)
+    assert moved.points_xy.tolist() == [[2, 6], [7, 0]]
+    assert onto_mask(PRIOR, PART, EMBEDDING.frame) is PRIOR  # it lies on this one
+    assert onto_mask(PRIOR, NOTHING, EMBEDDING.frame) is PRIOR
+    recipe = replace(PLAIN, one_piece=True, boxes=(False,))
+    backbone = Rehearsed(answer(0, 0.1, 0.9, 0.2))
+    prior, _ = refine(backbone, EMBEDDING, PRIOR, Step(line, 0.5, 0), recipe)
+    assert prior.points_xy.tolist() == [[2, 6], [7, 0]]
+    assert backbone.asked[0][0].points_xy.tolist() == [[[2, 6], [7, 0]]]
+
+
+def test_a_mask_that_lies_where_the_object_is_expected_beats_a_surer_one():
+    posterior = torch.tensor([[0.0, 0.0], [0.0, 1.0]])  # the lower right quarter
+    there, elsewhere = square(4, 4, 7, 7), square(0, 0, 3, 3)
+    backbone = Rehearsed(([NOTHING, elsewhere, there, NOTHING], [0.0, 0.9, 0.7, 0.1]))
+    prior = replace(PRIOR, points_xy=torch.tensor([[6.0, 6.0]]), labels=torch.ones(1), posterior=posterior)
+    _, steps = refine(backbone, EMBEDDING, prior, Step(there, 0.5, 0), replace(PERSAM, boxes=(False,)))
+    assert torch.equal(steps[-1].logits, there)
+    assert steps[-1].predicted_iou == pytest.approx(0.7)
+
+
+def test_agreement_is_intersection_over_union_of_cover_and_expectation():
+    posterior = torch.tensor([[1.0, 0.5], [0.0, 0.0]])
+    masks = torch.stack([square(0, 0, 3, 3), square(0, 0, 7, 3), NOTHING])
+    # the first covers cell 0 alone: 1 / 1.5; the second both upper cells: (1 + 0.5) / 2
+    torch.testing.assert_close(agreement(masks, posterior, EMBEDDING.frame), torch.tensor([1 / 1.5, 1.5 / 2, 0.0]))
+
+
+def test_the_piece_at_the_point_stays_and_the_look_alike_goes():
+    two = torch.maximum(square(0, 0, 2, 2), square(5, 5, 7, 7))
+    kept = one_piece(two, torch.tensor([6.0, 6.0]), EMBEDDING.frame)
+    assert torch.equal(kept > 0, square(5, 5, 7, 7) > 0)
+    assert (kept[:3, :3] < -1).all()
+    near_the_other = one_piece(two, torch.tensor([3.4, 1.0]), EMBEDDING.frame)
+    assert torch.equal(near_the_other > 0, square(0, 0, 2, 2) > 0)
+    assert torch.equal(one_piece(NOTHING, torch.tensor([1.0, 1.0]), EMBEDDING.frame), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("point", "moved"), [((2.0, 3.0), (2.0, 3.0)), ((7.0, 3.0), (5.0, 3.0)), ((2.0, 0.0), (2.0, 2.0))]
+)
+def test_a_point_beside_the_mask_moves_onto_it(point, moved):
+    prior = replace(PRIOR, points_xy=torch.tensor([point, (7.0, 0.0)]))
+    assert onto_mask(prior, PART, EMBEDDING.frame).points_xy.tolist() == [list(moved), [7, 0]]
+    assert onto_mask(prior, NOTHING, EMBEDDING.frame) is prior
