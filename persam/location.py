@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from persam.concept import Concept
@@ -24,8 +24,11 @@ def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Fl
     return (feature[None] @ cells.flatten(1)).view(cells.shape[1:])
 
 
-def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
-    """The location prior of a concept in a photo, by the concept's recipe."""
+def locate(concept: Concept, embedding: ImageEmbedding, *, taken: Bool[Tensor, "hv wv"] | None = None) -> LocationPrior:
+    """The location prior of a concept in a photo, by the concept's recipe.
+
+    taken: cells where an instance was found already; the positive point lies in another one.
+    """
     recipe = concept.recipe
     similarity = confidence_map(concept.feature, embedding)
     frame, side = embedding.frame, similarity.shape[-1]
@@ -33,14 +36,18 @@ def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
     posterior = attention = None
     if recipe.points == "pixels":
         full = _at_original(similarity, frame)
-        points = [_pixel_peak(full), _pixel_peak(-full)]
+        free = full if taken is None else full.masked_fill(_pixels_of(taken, full), -2.0)
+        points = [_pixel_peak(free), _pixel_peak(-full)]
         if recipe.guidance == "published":
             attention = _published_attention(full, side)
     else:
         ratio = log_ratio(concept.prototypes, embedding)
         posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
         even = _smooth(ratio)
-        points = [frame.cells_to_original(_cell_peak(even)), frame.cells_to_original(_cell_peak(-even))]
+        free = even if taken is None else even.masked_fill(taken, -2.0)
+        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-even))]
+        if taken is not None:
+            posterior = posterior.masked_fill(taken, 0.0)
     if recipe.guidance == "aligned":
         attention = _aligned_attention(inside, side, recipe)
     kept = 2 if recipe.negative_point else 1
@@ -51,6 +58,10 @@ def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
 def _at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
     finer = F.interpolate(similarity[None, None], scale_factor=4, mode="bilinear", align_corners=False)
     return frame.upscale(finer)[0, 0]
+
+
+def _pixels_of(cells: Bool[Tensor, "hv wv"], full: Float[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
+    return F.interpolate(cells[None, None].float(), full.shape, mode="nearest")[0, 0] > 0
 
 
 def _pixel_peak(full: Float[Tensor, "H W"]) -> Float[Tensor, "2"]:
@@ -75,7 +86,8 @@ def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
 
 def _published_attention(full: Float[Tensor, "H W"], side: int) -> Float[Tensor, "g g"]:
     # ledger 3: the cut map is squeezed over the whole grid; ledger 6: the z-score is taken over the photo's pixels
-    scaled = (full - full.mean()) / full.std()
+    spread = full.std(correction=min(1, full.numel() - 1)).clamp(min=1e-6)  # a flat map guides nowhere, without NaN
+    scaled = (full - full.mean()) / spread
     return F.interpolate(scaled[None, None], (side, side), mode="bilinear", align_corners=False)[0, 0].sigmoid()
 
 

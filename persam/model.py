@@ -1,13 +1,13 @@
 """PerSAM: learn an object from a photo and its mask, find it in others. The paper's abstract in code."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from persam import backbones, io
 from persam import concept as concepts
@@ -26,6 +26,19 @@ from persam.targets import Target, iter_targets
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
+INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to be taken
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A result and the logits that its mask came from, for results that share a photo."""
+
+    result: Segmentation
+    logits: Float[Array, "h w"]
+
+    def restricted(self, own: Bool[Array, "h w"]) -> Segmentation:
+        mask = self.result.mask & own
+        return replace(self.result, mask=mask, box_xyxy=box_of(mask), present=self.result.present and bool(mask.any()))
 
 
 class PerSAM:
@@ -90,23 +103,73 @@ class PerSAM:
         for target in iter_targets(targets):
             yield self.segment_one(target, concept)
 
+    def segment_together(self, targets: Any, concepts: Sequence[Concept]) -> Iterator[tuple[Segmentation, ...]]:
+        """Several concepts in every target, each photo encoded once: for every photo a result a concept, in order.
+
+        A pixel belongs to one: where the masks of concepts that are present meet, the surer decoder has it. Raises as
+        `segment` does.
+        """
+        for target in iter_targets(targets):
+            embedding = self.embed(target.read())
+            found = [self._find(embedding, self._own(concept), target) for concept in concepts]
+            owner = np.stack([np.where(f.result.present, f.logits, -np.inf) for f in found]).argmax(0)
+            yield tuple(f.restricted(owner == number) for number, f in enumerate(found))
+
+    def segment_instances(
+        self, targets: Any, concept: Concept, *, limit: int = 10
+    ) -> Iterator[tuple[Segmentation, ...]]:
+        """Every instance of the concept in every target, the most similar first; the photo is encoded once.
+
+        After each find its cells are taken from the location map and the next peak is decoded, until nothing more is
+        present, at most `limit` times (the published code paints the object black and encodes again, ledger 9). A
+        pixel belongs to the instance found first. A photo without the object gives an empty tuple. Raises as
+        `segment` does.
+        """
+        for target in iter_targets(targets):
+            yield tuple(self._instances(target, self._own(concept), limit))
+
+    def segment_one(self, target: Target, concept: Concept) -> Segmentation:
+        """The concept in one target of `iter_targets`; raises as `segment` does."""
+        return self.segment_each(target, [concept])[0]
+
+    def segment_each(self, target: Target, concepts: Sequence[Concept]) -> tuple[Segmentation, ...]:
+        """Each concept in one target as if it were alone, the photo encoded once; raises as `segment` does."""
+        owned = [self._own(concept) for concept in concepts]
+        embedding = self.embed(target.read())
+        return tuple(self._find(embedding, concept, target).result for concept in owned)
+
     def embed(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
         """The photo's features: the expensive step."""
         return self.backbone.encode(rgb)
 
-    @torch.inference_mode()
-    def segment_one(self, target: Target, concept: Concept) -> Segmentation:
-        """The concept in one target of `iter_targets`; raises as `segment` does."""
-        concept = self._own(concept)
+    def _instances(self, target: Target, concept: Concept, limit: int) -> Iterator[Segmentation]:
         embedding = self.embed(target.read())
-        prior = locate(concept, embedding)
+        frame = embedding.frame
+        free = np.ones(frame.original_hw, bool)
+        taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device)
+        for _ in range(limit):
+            found = self._find(embedding, concept, target, taken=taken)
+            new = found.result.mask & free
+            if not found.result.present or 2 * new.sum() < found.result.mask.sum():
+                return
+            yield found.restricted(free)
+            free &= ~new
+            taken |= (frame.valid(cell_cover(new, frame)) > INSTANCE_COVER).to(taken.device)
+            if taken.all():
+                return
+
+    @torch.inference_mode()
+    def _find(
+        self, embedding: ImageEmbedding, concept: Concept, target: Target, *, taken: torch.Tensor | None = None
+    ) -> "_Found":
+        prior = locate(concept, embedding, taken=taken)
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        mask = (mask_logits(final.logits, embedding.frame) > 0).cpu().numpy()
-        found = evidence(concept.semantic, embedding, final.logits)
-        probability, present = presence(found, self.backbone.name)
-        return Segmentation(
+        logits = mask_logits(final.logits, embedding.frame).cpu().numpy()
+        mask = logits > 0
+        probability, present = presence(evidence(concept.semantic, embedding, final.logits), self.backbone.name)
+        result = Segmentation(
             mask=mask,
             score=min(1.0, max(0.0, final.predicted_iou)),
             presence=probability,
@@ -120,6 +183,7 @@ class PerSAM:
             source=target.source,
             read=target.read,
         )
+        return _Found(result, logits)
 
     def _learn(self, references: tuple[Reference, ...], recipe: Recipe, name: str) -> Concept:
         concept = concepts.learn(
@@ -150,7 +214,8 @@ class PerSAM:
         if hint is not None:
             return Reference(embedding, mask_from_hint(hint, self.backbone, embedding))
         height, width = rgb.shape[:2]
-        return Reference(embedding, io.read_mask(mask, (height, width)))
+        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
+        return Reference(embedding, io.read_mask(mask, (height, width), **known))
 
     def _own(self, concept: Concept) -> Concept:
         if concept.fingerprint != self.backbone.fingerprint:
@@ -162,19 +227,30 @@ class PerSAM:
         return concept.to(self.backbone.device)
 
 
-def load(model: str | Path = "nano", *, device: str | torch.device = "auto", recipe: str | Recipe = PERSAM) -> PerSAM:
+def load(
+    model: str | Path = "nano",
+    *,
+    device: str | torch.device = "auto",
+    recipe: str | Recipe = PERSAM,
+    base: str | Path | None = None,
+    pixels: backbones.Pixels | None = None,
+) -> PerSAM:
     """A model that is ready to learn and find.
 
     Args:
         model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), or the path of a SAM checkpoint.
         device: `auto` takes CUDA, then MPS, then the CPU.
         recipe: the default settings of `learn`.
+        base: what a LoRA file such as SAMed's belongs to; without it, the named SAM of the same width.
+        pixels: how pixels reach the encoder: `sam` by Meta's mean and deviation, `unit` as 0 to 1 (MedSAM's training);
+            by default what the file says, else `sam`.
 
     Raises:
         WeightsError: unknown name, or weights that are missing or damaged.
         PerSAMError: the device is not there, or there is no such recipe.
     """
-    return PerSAM(backbones.load(model, device=device), recipe=recipe)
+    chosen = find(recipe)  # before weights are fetched
+    return PerSAM(backbones.load(model, device=device, base=base, pixels=pixels), recipe=chosen)
 
 
 def segment(

@@ -70,8 +70,8 @@ def refine(
 
     Guidance and semantic prompt are not in the refinements.
 
-    A step whose mask is empty ends the cascade, where the published code crashes (ledger 10): there is nothing to put
-    a box around, and the mask before it stands.
+    A refinement that comes out empty ends the cascade, where the published code crashes (ledger 10), and the mask
+    before it stands.
     """
     steps = [first]
     for with_box in recipe.boxes:
@@ -87,6 +87,8 @@ def refine(
             prompt = replace(prompt, box_xyxy=prior.points_xy.new_tensor([list(map(float, box))]))
         candidates = backbone.decode(embedding, prompt)
         chosen = _choose(candidates.logits[0, 1:], candidates.predicted_iou[0, 1:], prior, embedding.frame, recipe)
+        if not (embedding.frame.valid(chosen.logits) > 0).any():
+            break
         steps.append(replace(chosen, box_xyxy=box))
     return prior, steps
 
