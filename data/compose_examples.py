@@ -2,7 +2,8 @@
 
 A development tool: it needs scikit-image and pillow, downloads nothing, draws no random numbers, and writes the same
 pixels every time. Three photos are references; outlines drawn by hand cut their objects out, and the scenes below
-paste them elsewhere, so the truth of every pasted object is known. What is real and what is pasted: data/SOURCE.md.
+paste them elsewhere, so the truth of every pasted object is known. Coins are found by their brightness instead, and
+nothing is pasted. What is real and what is pasted: data/SOURCE.md.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
-from skimage import color, data, draw, transform
+from scipy.ndimage import binary_erosion, binary_fill_holes, distance_transform_edt, gaussian_filter, minimum_filter
+from skimage import color, data, draw, filters, morphology, segmentation, transform
 
 EXAMPLES = Path(__file__).parent / "examples"
 SCENE_HW = (480, 640)
@@ -46,6 +47,8 @@ SHUTTLE_XY = [
     *[(377, 185), (378, 178), (377, 120), (380, 110), (380, 60), (385, 46), (388, 41), (391, 46), (395, 58)],
     *[(396, 50), (396, 34), (398, 22), (401, 12), (406, 1)],
 ]
+# Parts of the photo of 24 coins: one alone, the twelve of the upper rows, and ten of the lower rows without that one.
+COIN_ALONE, COINS_ABOVE, COINS_BELOW = np.s_[220:303, 0:90], np.s_[:150], np.s_[150:, 77:]
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,22 @@ def printed(photo: np.ndarray, alpha: np.ndarray, *, border_px=16, paper=(0.95, 
     return CutOut(rgb, np.ones(rgb.shape[:2]), np.pad(alpha, border_px))
 
 
+def coin_mask(coins: np.ndarray) -> np.ndarray:
+    """All coins (h, w) bool; they do not touch. Bright seeds grow to the strongest edge around them."""
+    ground = gaussian_filter(minimum_filter(gaussian_filter(coins, 4, output=float), 75), 20)
+    brighter = gaussian_filter(coins, 1, output=float) - ground
+    seeds = np.select([brighter > 75, brighter < 28], [2, 1])
+    grown = segmentation.watershed(filters.sobel(coins), seeds) == 2
+    return morphology.opening(binary_fill_holes(grown), morphology.disk(6))
+
+
+def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    """A photo in 0..1 or a mask (bool, edges smoothed) at a multiple of its size."""
+    size = (image.shape[0] * factor, image.shape[1] * factor)
+    larger = np.clip(transform.resize(image.astype(float), size, order=3), 0, 1)
+    return larger > 0.5 if image.dtype == bool else larger
+
+
 def in_colour(image: np.ndarray) -> np.ndarray:
     return (np.dstack([image] * 3) if image.ndim == 2 else image) / 255
 
@@ -215,12 +234,23 @@ def main():
     s.paste(green, "other", centre_xy=(200, 190), scale=0.5, turn_deg=-12)
     s.paste(blue, "other", centre_xy=(460, 300), scale=0.56, turn_deg=30, mirror=True)
 
+    coins, of_coins = in_colour(data.coins()), coin_mask(data.coins())
+    parts = {
+        "coin": (enlarged(coins[COIN_ALONE], 4), enlarged(of_coins[COIN_ALONE], 4)),
+        "coins": (enlarged(coins[COINS_ABOVE], 2), enlarged(of_coins[COINS_ABOVE], 2)),
+        "coins_turned": (np.rot90(enlarged(coins[COINS_BELOW], 2)), np.rot90(enlarged(of_coins[COINS_BELOW], 2))),
+    }
+
     real = {"chelsea": chelsea, "coffee": coffee, "astronaut": astronaut, "camera": camera, "hubble": hubble}
+    real |= {name: photo for name, (photo, _) in parts.items()}
+    truths = {name: scene.truth for name, scene in scenes.items()}
+    truths |= {name: {"coin": mask} for name, (_, mask) in parts.items()}
     for name, photo in (real | {name: scene.rgb for name, scene in scenes.items()}).items():
         save(f"photos/{name}.jpg", photo)
     save("masks/cat.png", cat_alpha > 0.5)
     save("masks/cup.png", cup_alpha > 0.5)
     save("masks/shuttle.png", shuttle_alpha[room:] > 0.5)
+    save("masks/coin.png", truths["coin"]["coin"])
 
     albums = []
     for name, thing, reference, targets in (
@@ -228,12 +258,13 @@ def main():
         ("cup", "cup", "coffee", ("gravel_cup", "lawn_cup", "picnic", "chelsea", "other_cups")),
         ("shuttle", "shuttle", "astronaut", ("space", "campus", "toys", "hubble", "camera")),
         ("cups", "cup", "coffee", ("paving_cups", "mixed_cups", "toys", "other_cups")),
+        ("coins", "coin", "coin", ("coins", "coins_turned", "camera", "coffee")),
     ):
         rows = []
         for target in targets:
-            present = target in scenes and thing in scenes[target].truth
+            present = thing in truths.get(target, {})
             if present:
-                save(f"truth/{target}_{thing}.png", scenes[target].truth[thing])
+                save(f"truth/{target}_{thing}.png", truths[target][thing])
             rows.append({
                 "photo": f"photos/{target}.jpg",
                 "truth": f"truth/{target}_{thing}.png" if present else None,

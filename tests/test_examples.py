@@ -43,7 +43,11 @@ def test_a_target_has_truth_exactly_where_the_object_is_present(target):
 
 
 @pytest.mark.parametrize(
-    ("truth", "count"), [("paving_cups_cup", 3), ("mixed_cups_cup", 2), ("gravel_cup_cup", 1), ("space_shuttle", 1)]
+    ("truth", "count"),
+    [
+        *[("paving_cups_cup", 3), ("mixed_cups_cup", 2), ("gravel_cup_cup", 1), ("space_shuttle", 1)],
+        *[("coins_coin", 12), ("coins_turned_coin", 10)],
+    ],
 )
 def test_every_instance_is_a_region_of_its_own(truth, count):
     with Image.open(EXAMPLES / "truth" / f"{truth}.png") as image:
