@@ -1,0 +1,65 @@
+"""Draws the README's picture with the bundled model: `python demos/readme_picture.py [FILE]`.
+
+Nothing in it is chosen by the truth: the masks, "found" and "not here" are what the model says of the example photos.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import persam
+from persam import draw
+from persam.io import read_image, read_mask
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "data" / "examples"
+# reference, mask, photos to look in, and whether every one of its kind is looked for
+ROWS = (
+    ("chelsea", "cat", ("picnic", "gallery", "coffee"), False),
+    ("coffee", "cup", ("gravel_cup", "lawn_cup", "chelsea"), False),
+    ("coin", "coin", ("coins", "coins_turned", "camera"), True),
+)
+WIDTH, HEIGHT = 1400, 200
+COLOURS = (draw.AZURE, (255, 140, 0), (160, 60, 220), (0, 170, 160), (230, 60, 120), (120, 160, 0))
+
+
+def main(output: Path, model: persam.PerSAM | None = None) -> None:
+    model = model or persam.load("nano", device="cpu")
+    rows = [in_a_row(*drawn(model, *row)) for row in ROWS]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(output, quality=85, optimize=True)
+
+
+def drawn(model, reference, thing, targets, every):
+    """The row's pictures and their captions."""
+    rgb = read_image(EXAMPLES / "photos" / f"{reference}.jpg")
+    mask = read_mask(EXAMPLES / "masks" / f"{thing}.png", rgb.shape[:2])
+    concept = model.learn(rgb, mask, name=thing)
+    pictures, captions = [draw.overlay(rgb, mask, colour=draw.INSIDE)], [f"one photo and its mask: {thing}"]
+    for name in targets:
+        photo = EXAMPLES / "photos" / f"{name}.jpg"
+        if every:
+            found = next(model.segment_instances([photo], concept, limit=30))
+        else:
+            found = [one for one in model.segment([photo], concept) if one.present]
+        picture = read_image(photo)
+        for number, one in enumerate(found):
+            picture = draw.overlay(picture, one.mask, colour=COLOURS[number % len(COLOURS)], fill=0.45)
+        pictures.append(picture)
+        captions.append((f"found {len(found)}" if every else "found") if found else "not here")
+        print(f"{thing}: {name}: {captions[-1]}")
+    return pictures, captions
+
+
+def in_a_row(pictures, captions):
+    """The pictures side by side, as wide as the others' rows."""
+    row = draw.side_by_side(pictures, captions=captions, height=HEIGHT)
+    height = round(HEIGHT * WIDTH / row.shape[1])
+    row = draw.side_by_side(pictures, captions=captions, height=height)
+    return np.asarray(Image.fromarray(row).resize((WIDTH, round(row.shape[0] * WIDTH / row.shape[1]))))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "found.jpg")
