@@ -14,7 +14,7 @@ from torch import Tensor
 from persam.errors import ConceptError
 from persam.formats import write_bytes
 from persam.geometry import cell_cover, foreground_cells, official_cells
-from persam.prototypes import Prototypes, summarise
+from persam.prototypes import Cells, Prototypes, summarise
 from persam.recipes import Recipe, find
 from persam.types import ImageEmbedding
 
@@ -122,42 +122,41 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
     expected: dict[str, tuple[int, ...]] = {"feature": width, "semantic": width}
     for part in ("foreground", "background"):
         count = (*shapes.get(part, ()), 0)[0]
-        expected |= {part: (count, *width), f"{part}_share": (count,)}
+        expected |= {part: (count, *width), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
     return shapes in (expected, expected | {"scale_weights": (3,)})
 
 
-def target_cells(reference: Reference, recipe: Recipe) -> Float[Tensor, "n c"]:
-    """The features of the reference's cells that show the object.
+def target_cells(reference: Reference, recipe: Recipe) -> Bool[Tensor, "g g"]:
+    """The cells of the reference's padded grid that show the object.
 
     Raises:
         ConceptError: the published rule finds no cell, which gave NaN in the published code (ledger 4).
     """
     embedding = reference.embedding
     if recipe.grey_level is None:
-        cells = foreground_cells(reference.mask, embedding.frame)
-    else:
-        cells = official_cells(reference.mask, embedding.frame, recipe.grey_level)
-        if not cells.any():
-            raise ConceptError(
-                f"the object of {int(reference.mask.sum())} pixels covers no grid cell by the published rule of "
-                f"{recipe.name}. Use the recipe 'persam', which takes the cells it covers most."
-            )
-    return embedding.features[:, cells.to(embedding.features.device)].T
-
-
-def background_cells(reference: Reference) -> Float[Tensor, "n c"]:
-    """The features of the reference's cells that show nothing of the object."""
-    features, frame = reference.embedding.features, reference.embedding.frame
-    bare = frame.valid(cell_cover(reference.mask, frame)) < 0.01
-    return frame.valid(features)[:, bare.to(features.device)].T
+        return foreground_cells(reference.mask, embedding.frame)
+    cells = official_cells(reference.mask, embedding.frame, recipe.grey_level)
+    if not cells.any():
+        raise ConceptError(
+            f"the object of {int(reference.mask.sum())} pixels covers no grid cell by the published rule of "
+            f"{recipe.name}. Use the recipe 'persam', which takes the cells it covers most."
+        )
+    return cells
 
 
 def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: str, fingerprint: str) -> Concept:
     """The concept of one object from one or more references: their cells are pooled as if they were one photo's."""
-    cells = torch.cat([target_cells(reference, recipe) for reference in references])
-    semantic = cells.mean(0)
-    pooled = semantic if recipe.target_feature == "mean" else cells.amax(0) / 2 + semantic / 2
-    feature = pooled / pooled.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
-    background = torch.cat([background_cells(reference) for reference in references])
-    prototypes = summarise(cells, background)
+    features, foreground, background = [], [], []
+    for reference in references:
+        embedding, cells = reference.embedding, target_cells(reference, recipe)
+        features.append(embedding.features[:, cells.to(embedding.features.device)].T)
+        shown = embedding.frame.valid(cells)
+        foreground.append(Cells.of(embedding, shown))
+        bare = (embedding.frame.valid(cell_cover(reference.mask, embedding.frame)) < 0.01) & ~shown
+        background.append(Cells.of(embedding, bare))
+    pooled = torch.cat(features)
+    semantic = pooled.mean(0)
+    target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
+    feature = target / target.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
+    prototypes = summarise(Cells.joined(foreground), Cells.joined(background))
     return Concept(name, recipe, backbone, fingerprint, feature, semantic, prototypes, references=tuple(references))

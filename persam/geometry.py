@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -66,7 +66,7 @@ class Frame:
         cut = square[..., :height, :width]
         return F.interpolate(cut, self.original_hw, mode="bilinear", align_corners=False)
 
-    def valid(self, maps: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b hv wv"]:
+    def valid(self, maps: Shaped[Tensor, "*b h w"]) -> Shaped[Tensor, "*b hv wv"]:
         """The part of a map over the padded square, at any resolution, that holds photo."""
         step = self.input_size / maps.shape[-1]
         height, width = (math.ceil(side / step) for side in self.input_hw)
@@ -81,6 +81,17 @@ def resize_to_input(picture: UInt8[Array, "h w *c"], frame: Frame) -> UInt8[Arra
     """The photo at the size it has inside the input: bilinear with area support, as torchvision resizes a PIL image."""
     height, width = frame.input_hw
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def cell_colours(small: UInt8[Array, "hi wi 3"], frame: Frame) -> Float[Tensor, "3 hv wv"]:
+    """Mean CIELAB colour of the cells that hold photo, of the photo at its size inside the input."""
+    import cv2
+
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    (height, width), (rows, columns) = frame.input_hw, frame.valid_hw
+    below, right = rows * frame.stride - height, columns * frame.stride - width
+    whole = cv2.copyMakeBorder(lab, 0, below, 0, right, cv2.BORDER_REPLICATE)  # cells at the edge hold padding too
+    return F.avg_pool2d(torch.from_numpy(whole).permute(2, 0, 1)[None], frame.stride)[0]
 
 
 def cell_cover(mask: Bool[Array, "h w"], frame: Frame, *, stride: int | None = None) -> Float[Tensor, "g g"]:

@@ -24,6 +24,7 @@ from persam.scales import fit_weights
 from persam.segmentation import Segmentation
 from persam.targets import Target, iter_targets
 from persam.types import ImageEmbedding
+from persam.zoom import look_closer
 
 Array = np.ndarray[Any, Any]
 INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to be taken
@@ -110,8 +111,9 @@ class PerSAM:
         `segment` does.
         """
         for target in iter_targets(targets):
-            embedding = self.embed(target.read())
-            found = [self._find(embedding, self._own(concept), target) for concept in concepts]
+            rgb = target.read()
+            embedding = self.embed(rgb)
+            found = [self._find(rgb, embedding, self._own(concept), target) for concept in concepts]
             owner = np.stack([np.where(f.result.present, f.logits, -np.inf) for f in found]).argmax(0)
             yield tuple(f.restricted(owner == number) for number, f in enumerate(found))
 
@@ -135,20 +137,22 @@ class PerSAM:
     def segment_each(self, target: Target, concepts: Sequence[Concept]) -> tuple[Segmentation, ...]:
         """Each concept in one target as if it were alone, the photo encoded once; raises as `segment` does."""
         owned = [self._own(concept) for concept in concepts]
-        embedding = self.embed(target.read())
-        return tuple(self._find(embedding, concept, target).result for concept in owned)
+        rgb = target.read()
+        embedding = self.embed(rgb)
+        return tuple(self._find(rgb, embedding, concept, target).result for concept in owned)
 
     def embed(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
         """The photo's features: the expensive step."""
         return self.backbone.encode(rgb)
 
     def _instances(self, target: Target, concept: Concept, limit: int) -> Iterator[Segmentation]:
-        embedding = self.embed(target.read())
+        rgb = target.read()
+        embedding = self.embed(rgb)
         frame = embedding.frame
         free = np.ones(frame.original_hw, bool)
         taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device)
         for _ in range(limit):
-            found = self._find(embedding, concept, target, taken=taken)
+            found = self._find(rgb, embedding, concept, target, taken=taken)
             new = found.result.mask & free
             if not found.result.present or 2 * new.sum() < found.result.mask.sum():
                 return
@@ -160,15 +164,24 @@ class PerSAM:
 
     @torch.inference_mode()
     def _find(
-        self, embedding: ImageEmbedding, concept: Concept, target: Target, *, taken: torch.Tensor | None = None
-    ) -> "_Found":
+        self,
+        rgb: UInt8[Array, "h w 3"],
+        embedding: ImageEmbedding,
+        concept: Concept,
+        target: Target,
+        *,
+        taken: torch.Tensor | None = None,
+    ) -> _Found:
         prior = locate(concept, embedding, taken=taken)
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        logits = mask_logits(final.logits, embedding.frame).cpu().numpy()
-        mask = logits > 0
         probability, present = presence(evidence(concept.semantic, embedding, final.logits), self.backbone.name)
+        full = mask_logits(final.logits, embedding.frame)
+        if concept.recipe.zoom:
+            full = look_closer(self.backbone, rgb, full, prior.points_xy[0])
+        logits = full.cpu().numpy()
+        mask = logits > 0
         result = Segmentation(
             mask=mask,
             score=min(1.0, max(0.0, final.predicted_iou)),

@@ -1,8 +1,9 @@
-"""A few features for the object's parts and a few for what surrounded it, and which cells look like the former.
+"""A few cells for the object's parts and a few for what surrounded it, and which cells look like the former.
 
 The published confidence map asks how alike a cell is to the object's mean. This one asks whether it is more alike to
 some part of the object than to anything in the reference's background, and than anything is to a stranger (part and
-background prototypes, METHOD ideas of P2SAM and of open-set recognition, each in a simple form of our own).
+background prototypes and open-set rejection, each in a simple form of our own). Alike in features, and in colour:
+features of what a thing is do not tell a red car from a black one, and this is about one car.
 """
 
 from dataclasses import dataclass
@@ -16,46 +17,79 @@ from persam.types import ImageEmbedding
 
 FOREGROUND, BACKGROUND = 8, 16  # prototypes kept; 16 and 32 measured the same
 TEMPERATURE = 20.0  # how sharply the nearest prototype counts
-STRANGER = 0.5  # cosine that anything may have to anything: below it, likeness to the object is no evidence
+STRANGER = 0.5  # likeness that anything may have to anything: below it, likeness to the object is no evidence
+COLOUR_SHARE = 0.3  # of colour in likeness
+COLOUR_SPREAD = 10.0  # CIELAB difference at which likeness in colour has fallen to 0.6
+LIGHTNESS = 0.3  # how much a difference in lightness counts, which shadows change
 ROUNDS = 10
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Grid cells as they are compared: features of unit length, and CIELAB colours or None."""
+
+    features: Float[Tensor, "n c"]
+    colours: Float[Tensor, "n 3"] | None
+
+    @staticmethod
+    def of(embedding: ImageEmbedding, where: Tensor | None = None) -> "Cells":
+        """The cells of a photo that hold photo, row by row; only those that are True in `where` (hv wv) if given."""
+        features = embedding.frame.valid(embedding.features).flatten(1).T
+        colours = None if embedding.colour is None else embedding.colour.flatten(1).T
+        if where is not None:
+            kept = where.flatten().to(features.device)
+            features, colours = features[kept], None if colours is None else colours[kept]
+        return Cells(F.normalize(features, dim=1), colours)
+
+    @staticmethod
+    def joined(parts: "list[Cells]") -> "Cells":
+        """The cells of several photos."""
+        colours = [part.colours for part in parts if part.colours is not None]
+        return Cells(
+            torch.cat([part.features for part in parts]), torch.cat(colours) if len(colours) == len(parts) else None
+        )
+
+
+@dataclass(frozen=True)
 class Prototypes:
-    """Unit features and the share of the reference's cells that each stands for."""
+    """Cells that stand for others: unit features, CIELAB colours, and the share of the others each stands for."""
 
     foreground: Float[Tensor, "k c"]
+    foreground_colour: Float[Tensor, "k 3"]
     foreground_share: Float[Tensor, "k"]
     background: Float[Tensor, "m c"]
+    background_colour: Float[Tensor, "m 3"]
     background_share: Float[Tensor, "m"]
 
     def to(self, device: torch.device | str) -> "Prototypes":
         return Prototypes(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def summarise(foreground: Float[Tensor, "n c"], background: Float[Tensor, "m c"]) -> Prototypes:
+def summarise(foreground: Cells, background: Cells) -> Prototypes:
     """The prototypes of an object's cells and of the cells around it, of which a close-up may have none."""
     return Prototypes(*cluster(foreground, FOREGROUND), *cluster(background, BACKGROUND))
 
 
-def cluster(cells: Float[Tensor, "n c"], count: int) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k"]]:
-    """At most `count` unit centres of the cells' directions (spherical k-means), and the share of cells of each.
+def cluster(cells: Cells, count: int) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k 3"], Float[Tensor, "k"]]:
+    """At most `count` centres of cells (k-means by likeness): their features, colours, and share of the cells.
 
-    Starts from the cell nearest to the mean and adds the one farthest from those before it, so the result depends on
+    Starts from the cell most like the mean and adds the one least like those before it, so the result depends on
     nothing but the cells. Centres are rounded to half precision, in which a concept is saved.
     """
-    unit = F.normalize(cells, dim=1)
+    unit = cells.features
+    colours = unit.new_zeros(len(unit), 3) if cells.colours is None else cells.colours
     if not len(unit):
-        return unit, unit.new_zeros(0)
+        return unit, colours, unit.new_zeros(0)
     chosen = [int((unit @ unit.mean(0)).argmax())]
     while len(chosen) < min(count, len(unit)):
-        chosen.append(int((unit @ unit[chosen].T).amax(1).argmin()))
-    centres = unit[chosen]
+        chosen.append(int(_likeness(cells, unit[chosen], colours[chosen]).amax(1).argmin()))
+    centres, shades = unit[chosen], colours[chosen]
     for _ in range(ROUNDS):
-        member = F.one_hot((unit @ centres.T).argmax(1), len(centres)).to(unit.dtype)
+        member = F.one_hot(_likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
         centres = F.normalize(member.T @ unit + 1e-6 * centres, dim=1)
-    member = F.one_hot((unit @ centres.T).argmax(1), len(centres)).to(unit.dtype)
-    return centres.half().float(), member.mean(0)
+        shades = (member.T @ colours + 1e-6 * shades) / (member.sum(0)[:, None] + 1e-6)
+    member = F.one_hot(_likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
+    return centres.half().float(), shades.half().float(), member.mean(0).half().float()
 
 
 def log_ratio(prototypes: Prototypes, embedding: ImageEmbedding) -> Float[Tensor, "hv wv"]:
@@ -63,17 +97,26 @@ def log_ratio(prototypes: Prototypes, embedding: ImageEmbedding) -> Float[Tensor
 
     Above 0 the cell is rather the object. Padding is cut off.
     """
-    cells = F.normalize(embedding.frame.valid(embedding.features), dim=0)
-    shape = cells.shape[1:]
-    flat = cells.flatten(1).T
-    as_object = _likeness(flat, prototypes.foreground, prototypes.foreground_share)
+    cells = Cells.of(embedding)
+    as_object = _evidence(cells, prototypes.foreground, prototypes.foreground_colour, prototypes.foreground_share)
     as_other = torch.full_like(as_object, STRANGER * TEMPERATURE)
     if len(prototypes.background):
-        as_other = torch.logaddexp(as_other, _likeness(flat, prototypes.background, prototypes.background_share))
-    return ((as_object - as_other) / TEMPERATURE).view(shape)
+        background = _evidence(cells, prototypes.background, prototypes.background_colour, prototypes.background_share)
+        as_other = torch.logaddexp(as_other, background)
+    return ((as_object - as_other) / TEMPERATURE).view(embedding.frame.valid_hw)
 
 
-def _likeness(
-    cells: Float[Tensor, "n c"], centres: Float[Tensor, "k c"], share: Float[Tensor, "k"]
+def _evidence(
+    cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"], share: Float[Tensor, "k"]
 ) -> Float[Tensor, "n"]:
-    return (TEMPERATURE * cells @ centres.T + share.clamp(min=1e-6).log()).logsumexp(1)
+    return (TEMPERATURE * _likeness(cells, centres, colours) + share.clamp(min=1e-6).log()).logsumexp(1)
+
+
+def _likeness(cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "n k"]:
+    """Of every cell to every centre, up to 1: cosine of the features and a Gaussian of the difference in colour."""
+    alike = cells.features @ centres.T
+    if cells.colours is None:
+        return alike
+    weight = colours.new_tensor([LIGHTNESS, 1.0, 1.0]) / COLOUR_SPREAD
+    difference = torch.cdist(cells.colours * weight, colours * weight)
+    return (1 - COLOUR_SHARE) * alike + COLOUR_SHARE * (-0.5 * difference.square()).exp()

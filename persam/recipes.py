@@ -27,6 +27,7 @@ class Recipe:
     one_piece: keep the connected part of a mask that the positive point lies in, so that a look-alike elsewhere in
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
+    zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
 
@@ -42,6 +43,7 @@ class Recipe:
     choice: Literal["predicted_iou", "agreement"] = "agreement"
     one_piece: bool = True
     boxes: tuple[bool, ...] = (False, True)
+    zoom: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
 
 
@@ -53,6 +55,7 @@ OFFICIAL_PERSAM = Recipe(
     first_mask="single",
     choice="predicted_iou",
     one_piece=False,
+    zoom=False,
 )
 OFFICIAL_PERSAM_F = replace(
     OFFICIAL_PERSAM,

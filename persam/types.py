@@ -1,8 +1,7 @@
 """The values that flow between the stages. Frozen; they check themselves where a caller can build them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,15 +14,14 @@ class ImageEmbedding:
 
     features: the grid the decoder works on, padding included.
     fine: maps at 2x and 4x the grid for decoders that upscale with them; None for SAM's own.
+    colour: mean CIELAB colour of every cell that holds photo (L 0 to 100, a and b about -100 to 100); None where it
+        is not known.
     """
 
     features: Float[Tensor, "c g g"]
     frame: Frame
     fine: tuple[Float[Tensor, "c2 g2 g2"], Float[Tensor, "c4 g4 g4"]] | None = None
-
-    def to(self, device: torch.device | str) -> "ImageEmbedding":
-        fine = None if self.fine is None else (self.fine[0].to(device), self.fine[1].to(device))
-        return replace(self, features=self.features.to(device), fine=fine)
+    colour: Float[Tensor, "3 hv wv"] | None = None
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_reference_cells_and_features(recorded):
     (reference,) = concept.references
     frame = reference.embedding.frame
     np.testing.assert_array_equal(official_cells(reference.mask, frame, 128), numbers["persam/cells"])
-    assert len(target_cells(reference, OFFICIAL_PERSAM)) == numbers["persam/cells"].sum()
+    np.testing.assert_array_equal(target_cells(reference, OFFICIAL_PERSAM), numbers["persam/cells"])
     close(concept.feature, numbers["persam/target_feature"][0], 1e-5)
     close(concept.semantic, numbers["persam/target_embedding"][0, 0])
     close(recorded.concepts["official_persam_f"].feature, numbers["persam_f/target_feature"][0], 1e-5)

@@ -14,14 +14,14 @@ ROWS = (
     {"geometry"},
     {"types"},
     {"io", "draw", "formats", "weights"},
-    {"targets", "segmentation"},
+    {"targets", "segmentation", "results"},
     {"decoder"},
     {"backbones"},
-    {"recipes", "prototypes", "concept", "reference", "location", "refine", "scales", "presence"},
+    {"recipes", "prototypes", "concept", "reference", "location", "refine", "zoom", "scales", "presence"},
     {"model"},
     {"video", "eval", "engines", "dreambooth"},
     {"__init__"},
-    {"cli", "demo", "serve", "__main__"},
+    {"cli", "command_line", "demo", "serve", "__main__"},
 )
 # These may import less than their row would let them.
 ONLY = {

@@ -8,7 +8,7 @@ import torch
 from persam.concept import Concept
 from persam.geometry import Frame
 from persam.location import confidence_map, locate
-from persam.prototypes import summarise
+from persam.prototypes import Cells, summarise
 from persam.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, Recipe
 from persam.types import ImageEmbedding
 
@@ -28,7 +28,7 @@ def scene(hw: tuple[int, int], row: int, column: int) -> ImageEmbedding:
 
 def concept(recipe: Recipe) -> Concept:
     """The object, learned from a photo of nothing but it and the ground."""
-    prototypes = summarise(OBJECT[None], GROUND[None])
+    prototypes = summarise(Cells(OBJECT[None], None), Cells(GROUND[None], None))
     return Concept("thing", recipe, "none", "0", OBJECT, OBJECT, prototypes)
 
 
@@ -67,7 +67,8 @@ def test_a_cell_like_the_references_background_is_not_the_object_however_alike()
     photo = ImageEmbedding(features, embedding.frame)
     by_mean = locate(concept(OFFICIAL_PERSAM), photo)
     assert by_mean.points_xy[0].tolist() != [8 * 16 + 7.5, 8 * 16 + 7.5]
-    with_sky = replace(concept(PERSAM), prototypes=summarise(OBJECT[None], torch.stack([GROUND, sky])))
+    surroundings = Cells(torch.stack([GROUND, sky]), None)
+    with_sky = replace(concept(PERSAM), prototypes=summarise(Cells(OBJECT[None], None), surroundings))
     prior = locate(with_sky, photo)
     assert prior.points_xy[0].tolist() == [8 * 16 + 7.5, 8 * 16 + 7.5]
     assert prior.posterior[8, 8] > 0.5 > prior.posterior[21, 21]

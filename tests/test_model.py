@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import persam
 from persam.concept import Concept
 from persam.errors import ConceptError, ImageError, MaskError, PerSAMError
 from persam.model import PerSAM
-from persam.recipes import RECIPES
+from persam.presence import CALIBRATIONS, Calibration
+from persam.recipes import PERSAM, RECIPES
 from persam.reference import Box
 from tests.colour import BLUE, GREEN, GREY, RED, ColourBackbone, mask, photo
 from tests.networks import small_backbone
@@ -91,6 +93,129 @@ def test_two_photos_teach_one_concept(model):
     assert found.box_xyxy == (0, 0, 7, 7)
 
 
+def test_k_shot_is_lists_of_photos_and_masks_in_their_order(model):
+    photos = [photo(), photo(at_xyxy=ELSEWHERE), photo(at_xyxy=(0, 0, 7, 7), hw=(48, 64))]
+    masks = [mask(), "box:38,3,57,32", mask(at_xyxy=(0, 0, 7, 7), hw=(48, 64))]
+    concept = model.learn(photos, masks)
+    truths = [mask(), mask(at_xyxy=ELSEWHERE), mask(at_xyxy=(0, 0, 7, 7), hw=(48, 64))]
+    for reference, truth in zip(concept.references, truths, strict=True):
+        np.testing.assert_array_equal(reference.mask, truth)
+    assert len(model.learn((photo(), photo()), (mask(), mask())).references) == 2
+    assert len(model.learn(photo(), mask()).references) == 1
+
+
+def test_every_shot_counts(model):
+    half = model.learn([photo(), photo(colour=BLUE)], [mask(), mask()])
+    for colour in (RED, BLUE):
+        one = model.learn(photo(colour=colour), mask())
+        assert torch.cosine_similarity(half.feature, one.feature, dim=0) > 0.5
+
+
+# ---- several things in one photo
+
+
+@pytest.fixture
+def calibrated(monkeypatch) -> None:
+    """The stand-in refuses what has not the object's colour."""
+    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.8, spread=0.05))
+
+
+SQUARES = [(4, 4, 23, 23), (40, 6, 53, 19), (20, 40, 31, 51)]
+
+
+def squares(colour=RED) -> np.ndarray:
+    scene = photo(at_xyxy=SQUARES[0], colour=colour)
+    for x0, y0, x1, y1 in SQUARES[1:]:
+        scene[y0 : y1 + 1, x0 : x1 + 1] = colour
+    return scene
+
+
+def times_encoded(model, scene, monkeypatch) -> list[int]:
+    """Counts, from now on, how often the whole scene is encoded: a closer look at a part of it is another photo."""
+    calls, encode = [], model.backbone.encode
+
+    def counted(rgb):
+        if rgb.shape == scene.shape:
+            calls.append(1)
+        return encode(rgb)
+
+    monkeypatch.setattr(model.backbone, "encode", counted)
+    return calls
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_every_instance_is_found_with_a_mask_of_its_own(model, red, monkeypatch):
+    calls = times_encoded(model, squares(), monkeypatch)
+    (found,) = model.segment_instances(squares(), red)
+    assert len(calls) == 1
+    assert sorted(one.box_xyxy for one in found) == sorted(SQUARES)
+    for one in found:
+        np.testing.assert_array_equal(one.mask, mask(at_xyxy=one.box_xyxy))
+        assert one.present
+        x, y = one.points_xy[0].round().astype(int)
+        assert one.mask[y, x]
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_the_instance_most_like_the_reference_comes_first(model, red):
+    scene = squares(colour=(200, 60, 60))
+    x0, y0, x1, y1 = SQUARES[2]
+    scene[y0 : y1 + 1, x0 : x1 + 1] = RED
+    (found,) = model.segment_instances(scene, red)
+    assert found[0].box_xyxy == SQUARES[2]
+
+
+@pytest.mark.usefixtures("calibrated")
+@pytest.mark.parametrize("limit", [1, 2])
+def test_no_more_instances_than_asked_for(model, red, limit):
+    (found,) = model.segment_instances(squares(), red, limit=limit)
+    assert len(found) == limit
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_a_photo_without_the_object_has_no_instance(model, red):
+    none, three = model.segment_instances([photo(colour=BLUE), squares()], red)
+    assert none == ()
+    assert len(three) == 3
+
+
+@pytest.fixture
+def two(model, red) -> list[Concept]:
+    return [red, model.learn(photo(colour=BLUE), mask(), name="blue")]
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_several_concepts_are_found_in_one_pass(model, two, monkeypatch):
+    scene = squares()
+    scene[6:20, 40:54] = BLUE
+    scene[40:52, 20:32] = GREY
+    calls = times_encoded(model, scene, monkeypatch)
+    ((first, second),) = model.segment_together(scene, two)
+    assert len(calls) == 1
+    assert (first.concept, first.box_xyxy) == ("red", SQUARES[0])
+    assert (second.concept, second.box_xyxy) == ("blue", SQUARES[1])
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_a_pixel_belongs_to_one_concept(model, red):
+    same = [red, replace(red, name="again")]
+    for first, second in model.segment_together([photo(at_xyxy=ELSEWHERE), photo()], same):
+        assert not (first.mask & second.mask).any()
+        np.testing.assert_array_equal(first.mask, first.mask | second.mask)  # of equally sure ones, the first
+        assert not second.present
+        assert second.box_xyxy is None
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_a_concept_that_is_not_here_owns_no_pixel(model, two):
+    for order in (two, two[::-1]):
+        (results,) = model.segment_together(photo(at_xyxy=ELSEWHERE), order)
+        found = {result.concept: result for result in results}
+        np.testing.assert_array_equal(found["red"].mask, mask(at_xyxy=ELSEWHERE))
+        assert not found["blue"].present
+        assert not found["blue"].mask.any()
+
+
 # ---- albums
 
 
@@ -126,10 +251,13 @@ def test_an_album_is_a_folder_a_pattern_or_a_list(model, album, targets):
     assert [result.source for result in found] == sorted(album.iterdir())
 
 
-def test_each_photo_is_encoded_once(model, red, album):
+@pytest.mark.parametrize(("zoom", "times"), [(False, 1), (True, 2)])
+def test_each_photo_is_encoded_once_and_a_small_object_once_more(album, zoom, times):
+    model = PerSAM(ColourBackbone(), recipe=replace(PERSAM, zoom=zoom))
+    red = model.learn(photo(), mask())
     before = model.backbone.encoded
     assert len(list(model.segment(album, red))) == 3
-    assert model.backbone.encoded == before + 3
+    assert model.backbone.encoded == before + 3 * times
 
 
 def test_a_generator_is_drawn_from_one_photo_at_a_time(model):

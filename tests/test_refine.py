@@ -9,7 +9,7 @@ import torch
 from persam.concept import Concept
 from persam.decoder import NO_GUIDANCE
 from persam.geometry import Frame
-from persam.prototypes import Prototypes
+from persam.prototypes import Cells, summarise
 from persam.recipes import PERSAM, Recipe
 from persam.refine import Step, agreement, first_decode, mask_logits, one_piece, onto_mask, prompt_of, refine
 from persam.types import Candidates, ImageEmbedding, LocationPrior
@@ -105,7 +105,8 @@ def test_a_refinement_that_finds_nothing_ends_the_cascade():
 
 def first(recipe: Recipe, scale_weights=None, *, prior=PRIOR) -> tuple[Step, Any]:
     backbone = Rehearsed(answer(0.4, 0.2, 0.6, 0.1))
-    none = Prototypes(torch.ones(0, 3), torch.ones(0), torch.ones(0, 3), torch.ones(0))
+    nothing = Cells(torch.ones(0, 3), None)
+    none = summarise(nothing, nothing)
     concept = Concept("x", recipe, "rehearsed", "0", SEMANTIC, SEMANTIC, none, scale_weights)
     step = first_decode(backbone, EMBEDDING, prior, concept)
     return step, backbone.asked[0]

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import nn
 
 from persam.decoder import NO_GUIDANCE, Guidance, predict_masks
-from persam.geometry import Frame, resize_to_input
+from persam.geometry import Frame, cell_colours, resize_to_input
 from persam.types import Candidates, ImageEmbedding, Prompt
 
 Array = np.ndarray[Any, Any]
@@ -61,15 +61,17 @@ class SamBackbone:
     def encode(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
         height, width = rgb.shape[:2]
         frame = Frame((height, width), self.input_size, self.stride)
-        small = torch.from_numpy(resize_to_input(rgb, frame).copy()).to(self.device).permute(2, 0, 1).float()
+        resized = resize_to_input(rgb, frame)
+        colour = cell_colours(resized, frame).to(self.device)
+        small = torch.from_numpy(resized.copy()).to(self.device).permute(2, 0, 1).float()
         mean, std = (small.new_tensor(list(value)).view(3, 1, 1) for value in self._normalisation())
         square = small.new_zeros(3, self.input_size, self.input_size)
         square[:, : small.shape[1], : small.shape[2]] = (small - mean) / std
         features = self.model.image_encoder(square[None])
         if isinstance(features, tuple):
             grid, *fine = (part[0] for part in features)
-            return ImageEmbedding(grid, frame, (fine[0], fine[1]))
-        return ImageEmbedding(features[0], frame)
+            return ImageEmbedding(grid, frame, (fine[0], fine[1]), colour)
+        return ImageEmbedding(features[0], frame, colour=colour)
 
     @torch.inference_mode()
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
