@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
@@ -85,7 +86,7 @@ class Run:
     """Whose predictions these are.
 
     model, recipe: their names, which are folders too. settings: everything else that the predictions depend on, such
-    as the commit, the weights' checksum and the recipe's values.
+    as the source's digest, the weights' checksum and the recipe's values.
     """
 
     benchmark: str
@@ -118,7 +119,30 @@ class Provenance:
     benchmark: str
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run came to. rows: one an object, their mean, then the overall one where the benchmark has it.
+
+    folder: where the predictions of its episodes lie.
+    """
+
+    rows: tuple[Row, ...]
+    episodes: tuple[Episode, ...]
+    folder: Path
+
+
 COLUMNS = tuple(field.name for kind in (Provenance, Row, Metrics) for field in fields(kind) if field.name != "metrics")
+
+
+def find(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in BENCHMARKS:
+        raise DataError(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}.")
+    return BENCHMARKS[name]
 
 
 def evaluate(
@@ -132,7 +156,7 @@ def evaluate(
     fold: int | None = None,
     seed: int | None = None,
     machine: str | None = None,
-) -> tuple[Row, ...]:
+) -> Evaluation:
     """Predicts what is not predicted yet, scores it all from the files, and appends the rows to the CSV.
 
     Args:
@@ -146,16 +170,11 @@ def evaluate(
         seed: of the draws, likewise.
         machine: named in the rows; the processor and its cores when None.
 
-    Returns:
-        A row an object, then their mean, then the benchmark's overall row where it has one.
-
     Raises:
         DataError: the benchmark is unknown, or the layout is not there.
         OutputError: predictions or rows cannot be written.
     """
-    if run.benchmark not in BENCHMARKS:
-        raise DataError(f"there is no benchmark {run.benchmark!r}; there are {', '.join(BENCHMARKS)}.")
-    benchmark = BENCHMARKS[run.benchmark]
+    benchmark = find(run.benchmark)
     episodes = benchmark.episodes(root, shots=shots, fold=fold, seed=seed)
     fingerprint = run.fingerprint(episodes, root)
     folder = run.folder(out, fingerprint)
@@ -164,13 +183,12 @@ def evaluate(
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)
     append_rows(csv_path, rows, provenance(run, fingerprint, machine=machine))
-    return rows
+    return Evaluation(rows, episodes, folder)
 
 
 def export(predict: Predict, episodes: Sequence[Episode], folder: Path) -> None:
     """Writes the predictions of every episode that is not finished. Episodes that go together are asked together."""
-    for _, group in groupby(enumerate(episodes), key=lambda item: item[1].together or item[0]):
-        together = [episode for _, episode in group]
+    for together in grouped(episodes):
         if all(_record(folder, episode).is_file() for episode in together):
             continue
         written: list[list[dict[str, object]]] = [[] for _ in together]
@@ -181,6 +199,12 @@ def export(predict: Predict, episodes: Sequence[Episode], folder: Path) -> None:
                 entries.append(_entry(name, prediction))
         for episode, entries in zip(together, written, strict=True):
             _write_text(_record(folder, episode), json.dumps(entries, indent=1))
+
+
+def grouped(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
+    """The episodes that go together; most often one by one."""
+    for _, group in groupby(enumerate(episodes), key=lambda item: item[1].together or item[0]):
+        yield [episode for _, episode in group]
 
 
 def answers(episode: Episode, folder: Path) -> Iterator[Answer]:
@@ -224,8 +248,8 @@ def score(benchmark: Benchmark, episodes: Sequence[Episode], folder: Path) -> tu
     return tuple(rows)
 
 
-def append_rows(path: Path, rows: Sequence[Row], provenance: Provenance) -> None:
-    """Adds rows to a CSV; a new file gets the header.
+def start_table(path: Path) -> None:
+    """Makes the CSV with its header, unless it is there already. Worth doing before hours of predictions.
 
     Raises:
         OutputError: the file has other columns, or cannot be written.
@@ -235,13 +259,28 @@ def append_rows(path: Path, rows: Sequence[Row], provenance: Provenance) -> None
         with path.open("a+", newline="") as file:
             file.seek(0)
             header = next(csv.reader(file), None)
-            if header is not None and tuple(header) != COLUMNS:
+            if header is None:
+                csv.writer(file, lineterminator="\n").writerow(COLUMNS)
+            elif tuple(header) != COLUMNS:
                 raise OutputError(
                     f"{path} has the columns {', '.join(header)}, not an evaluation's. Name another file."
                 )
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise OutputError(f"{path} is no CSV. Name another file.") from error
+
+
+def append_rows(path: Path, rows: Sequence[Row], provenance: Provenance) -> None:
+    """Adds rows to a CSV; a new file gets the header.
+
+    Raises:
+        OutputError: the file has other columns, or cannot be written.
+    """
+    start_table(path)
+    try:
+        with path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            if header is None:
-                writer.writerow(COLUMNS)
             for row in rows:
                 values = {**asdict(provenance), **asdict(row), **asdict(row.metrics)}
                 writer.writerow([_cell(values[column]) for column in COLUMNS])
@@ -278,6 +317,19 @@ def source_state() -> tuple[str, bool]:
         return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
     except (OSError, subprocess.CalledProcessError):
         return _version_of("persam"), False
+
+
+@cache
+def source_digest() -> str:
+    """Twelve hex digits for this library's code: the same code gives the same predictions, committed or not.
+
+    Taken once: what is edited while a run lasts is not the code that runs.
+    """
+    package, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def machine_name() -> str:

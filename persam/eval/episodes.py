@@ -26,8 +26,11 @@ class Photo:
     crop_xyxy: Box | None = None
 
     def read(self) -> UInt8[Array, "h w 3"]:
-        with Image.open(self.path) as image:
-            return _cropped(np.asarray(image.convert("RGB")), self.crop_xyxy)
+        try:
+            with Image.open(self.path) as image:
+                return _cropped(np.asarray(image.convert("RGB")), self.crop_xyxy)
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read as a photo: {error}. Download it again.") from error
 
 
 @dataclass(frozen=True)

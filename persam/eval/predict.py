@@ -1,51 +1,99 @@
 """What a benchmark asks of a model: PerSAM's own answer, and the ceiling that a box of the truth gives."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 
-from persam.eval.benchmark import Predict, Run, Setting, source_state
+from persam.backbones import Backbone, SamBackbone
+from persam.concept import Concept
+from persam.errors import ConceptError, MaskError, PerSAMError
+from persam.eval.benchmark import Predict, Run, Setting, source_digest
 from persam.eval.episodes import Episode, Prediction
 from persam.eval.episodes import Target as Question
 from persam.geometry import box_of
 from persam.model import PerSAM
+from persam.recipes import find
 from persam.refine import mask_logits
 from persam.segmentation import Segmentation
 from persam.targets import Target
 from persam.types import ImageEmbedding, Prompt
 
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is
+NO_POINTS, NO_LABELS = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+
+
+def check(recipe: str) -> None:
+    """Nothing, where the recipe or the ceiling of that name can be measured.
+
+    Raises:
+        PerSAMError: there is none.
+    """
+    if recipe == ORACLE:
+        return
+    try:
+        find(recipe)
+    except PerSAMError as error:
+        raise PerSAMError(f"{error} Or {ORACLE}, which is told where the object is.") from error
 
 
 def run_of(benchmark: str, model: PerSAM, *, oracle: bool = False) -> Run:
-    """The name and everything that a model's predictions depend on: code, weights, recipe."""
+    """The name and everything that a model's predictions depend on: code, weights, device, recipe."""
     recipe = ORACLE if oracle else model.recipe.name
-    commit, dirty = source_state()
-    settings: dict[str, Setting] = {"commit": commit, "dirty": dirty, "weights": model.backbone.fingerprint}
+    settings: dict[str, Setting] = {
+        "source": source_digest(),  # not the commit, which says nothing of code that is not committed yet
+        "weights": weights_digest(model.backbone),
+        "device": model.backbone.device.type,  # whose seconds they are
+    }
     if not oracle:
         settings |= {f"recipe.{name}": str(value) for name, value in asdict(model.recipe).items()}
     return Run(benchmark, model.backbone.name, recipe, settings)
 
 
+def weights_digest(backbone: Backbone) -> str:
+    """Stands for all of its weights; the backbone's own fingerprint is of its encoder alone."""
+    if not isinstance(backbone, SamBackbone):
+        return backbone.fingerprint
+    digest = hashlib.sha256(backbone.fingerprint.encode())
+    for name, tensor in sorted(backbone.model.state_dict().items()):
+        if not name.startswith("image_encoder."):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def predictor(model: PerSAM) -> Predict:
-    """PerSAM's answers: a concept an episode, each target encoded once for all episodes that go together."""
+    """PerSAM's answers: a concept an episode, each target encoded once for all episodes that go together.
+
+    Where nothing can be learned from the references (an object that fills a crop, or that the published rule finds no
+    cell of), nothing is found.
+    """
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
-        concepts = []
-        for episode in episodes:
-            photos = [reference.photo.read() for reference in episode.references]
-            masks = [reference.mask.read() for reference in episode.references]
-            concepts.append(model.learn(photos, masks, name=episode.object))
+        concepts = [_learned(model, episode) for episode in episodes]
+        known = [concept for concept in concepts if concept is not None]
         for question in episodes[0].targets:
             started = time.perf_counter()
-            results = model.segment_each(Target(question.name, question.photo.path, question.photo.read), concepts)
+            target = Target(question.name, question.photo.path, question.photo.read)
+            results = iter(model.segment_each(target, known) if known else ())
             seconds = (time.perf_counter() - started) / len(concepts)
-            yield tuple(_prediction(result, seconds) for result in results)
+            yield tuple(
+                _nothing(question) if concept is None else _prediction(next(results), seconds) for concept in concepts
+            )
 
     return predict
+
+
+def _learned(model: PerSAM, episode: Episode) -> Concept | None:
+    photos = [reference.photo.read() for reference in episode.references]
+    masks = [reference.mask.read() for reference in episode.references]
+    try:
+        return model.learn(photos, masks, name=episode.object)
+    except (ConceptError, MaskError):
+        return None
 
 
 def oracle_box(model: PerSAM) -> Predict:
@@ -53,12 +101,14 @@ def oracle_box(model: PerSAM) -> Predict:
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
         for questions in zip(*(episode.targets for episode in episodes), strict=True):
+            started = time.perf_counter()
             embedding = model.embed(questions[0].photo.read())
-            yield tuple(answer(question, embedding) for question in questions)
+            found = [answer(question, embedding) for question in questions]
+            seconds = (time.perf_counter() - started) / len(questions)
+            yield tuple(replace(one, seconds=seconds) for one in found)
 
     @torch.inference_mode()
     def answer(question: Question, embedding: ImageEmbedding) -> Prediction:
-        started = time.perf_counter()
         box = None if question.truth is None else box_of(question.truth.read())
         mask, score = np.zeros(embedding.frame.original_hw, bool), 0.0
         if box is not None:
@@ -68,8 +118,7 @@ def oracle_box(model: PerSAM) -> Predict:
             mask = (mask_logits(candidates.logits[0, best], embedding.frame) > 0).cpu().numpy()
             score = float(candidates.predicted_iou[0, best].clamp(0, 1))
         present = bool(mask.any())
-        nowhere = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-        return Prediction(mask, score, float(present), present, *nowhere, time.perf_counter() - started)
+        return Prediction(mask, score, float(present), present, NO_POINTS, NO_LABELS, seconds=0.0)
 
     return predict
 
@@ -78,3 +127,8 @@ def _prediction(found: Segmentation, seconds: float) -> Prediction:
     # an absent object's mask counts as nothing found
     mask = found.mask if found.present else np.zeros_like(found.mask)
     return Prediction(mask, found.score, found.presence, found.present, found.points_xy, found.labels, seconds)
+
+
+def _nothing(question: Question) -> Prediction:
+    height, width = question.photo.read().shape[:2]
+    return Prediction(np.zeros((height, width), bool), 0.0, 0.0, False, NO_POINTS, NO_LABELS, 0.0)

@@ -45,7 +45,7 @@ class Oracle:
 
 
 def started(predict, root: Path, tmp_path: Path, name: str = "perseg", **settings):
-    return evaluate(Run(name, "tiny", "ours", settings), predict, root, tmp_path / "out", tmp_path / "rows.csv")
+    return evaluate(Run(name, "tiny", "ours", settings), predict, root, tmp_path / "out", tmp_path / "rows.csv").rows
 
 
 def table(tmp_path: Path) -> list[dict[str, str]]:

@@ -1,0 +1,168 @@
+"""What a benchmark asks PerSAM, and what it gets: on an album whose answers can be seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from persam.errors import PerSAMError
+from persam.eval import predict as predicting
+from persam.eval.benchmark import BENCHMARKS, evaluate, source_digest
+from persam.eval.compare import compare
+from persam.eval.predict import ORACLE, check, oracle_box, predictor, run_of, weights_digest
+from persam.model import PerSAM
+from persam.presence import CALIBRATIONS, Calibration
+from persam.recipes import PERSAM
+from tests.colour import ColourBackbone, mask
+from tests.eval.scenes import PLACES, davis
+from tests.networks import small_backbone
+
+
+@pytest.fixture
+def model(monkeypatch) -> PerSAM:
+    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.8, spread=0.05))
+    return PerSAM(ColourBackbone())
+
+
+@pytest.fixture
+def root(tmp_path):
+    return davis(tmp_path / "data")
+
+
+def test_the_object_is_learned_in_the_reference_and_found_in_the_targets(model, root):
+    ant, _ = BENCHMARKS["album"].episodes(root)
+    found = [one for (one,) in predictor(model)([ant])]
+    for prediction, place in zip(found, PLACES[2:], strict=True):
+        np.testing.assert_array_equal(prediction.mask, mask(at_xyxy=place))
+        assert prediction.present
+        assert prediction.presence > 0.5
+        assert prediction.score == pytest.approx(0.9)
+        assert prediction.seconds > 0
+        x, y = prediction.points_xy[0].round().astype(int)
+        assert prediction.mask[y, x]
+
+
+def test_episodes_that_go_together_share_one_look_at_each_photo(model, root, monkeypatch):
+    encoded, encode = [], model.backbone.encode
+    whole = lambda rgb: encoded.append(1) if rgb.shape == (64, 64, 3) else None  # noqa: E731
+    monkeypatch.setattr(model.backbone, "encode", lambda rgb: (whole(rgb), encode(rgb))[1])
+    episodes = BENCHMARKS["absence"].episodes(root)
+    answers = list(predictor(model)(episodes))
+    assert len(encoded) == 2 + 6  # two references, six photos
+    assert [[one.present for one in both] for both in answers] == 3 * [[True, False]] + 3 * [[False, True]]
+
+
+def test_what_is_not_there_has_no_mask(model, root):
+    ant, _ = BENCHMARKS["absence"].episodes(root)
+    answers = [one for (one,) in predictor(model)([ant])]
+    assert [bool(one.mask.any()) for one in answers] == 3 * [True] + 3 * [False]
+
+
+def test_a_reference_that_teaches_nothing_finds_nothing(model, root):
+    for number in range(5):
+        path = root / "Annotations" / "480p" / "ant" / f"{number:05d}.png"
+        Image.fromarray(np.full((64, 64), 255, np.uint8)).save(path)
+    both = BENCHMARKS["absence"].episodes(root)
+    for ant, _ in predictor(model)(both):
+        assert not ant.mask.any()
+        assert (ant.present, ant.presence, ant.score, len(ant.points_xy)) == (False, 0.0, 0.0, 0)
+    assert [bee.present for _, bee in predictor(model)(both)] == 3 * [False] + 3 * [True]
+    assert [len(alone) for alone in predictor(model)(both[:1])] == 6 * [1]
+
+
+def test_the_ceiling_is_the_mask_of_the_truths_own_box(model, root):
+    ant, _ = BENCHMARKS["absence"].episodes(root)
+    answers = [one for (one,) in oracle_box(model)([ant])]
+    for prediction, place in zip(answers, PLACES[2:], strict=False):
+        np.testing.assert_array_equal(prediction.mask, mask(at_xyxy=place))
+        assert prediction.present
+        assert prediction.seconds > 0
+        assert len(prediction.points_xy) == 0
+    assert [one.present for one in answers] == 3 * [True] + 3 * [False]
+    prompt = model.backbone.prompts[0]
+    assert prompt.points_xy is None
+    assert prompt.box_xyxy.tolist() == [[16, 0, 47, 31]]
+
+
+def test_recipes_are_measured_beside_each_other(model, root, tmp_path):
+    watched = []
+
+    def watch(name, predict):
+        watched.append(name)
+        return predict
+
+    recipes = ["persam", ORACLE, "official_persam", "persam"]
+    done = compare(model, "album", recipes, root, tmp_path / "out", tmp_path / "rows.csv", watch=watch)
+    assert list(done) == watched == ["persam", ORACLE, "official_persam"]
+    for name, evaluation in done.items():
+        assert evaluation.folder.parent == tmp_path / "out" / "album" / "colour" / name
+        assert [row.object for row in evaluation.rows] == ["ant", "bee", "mean"]
+        assert [episode.name for episode in evaluation.episodes] == ["ant", "bee"]
+    assert done["persam"].rows[-1].metrics.iou == 1.0
+    assert done[ORACLE].rows[-1].metrics.located is None
+
+
+def test_the_fingerprint_follows_code_weights_and_recipe(model, root, monkeypatch):
+    episodes = BENCHMARKS["album"].episodes(root)
+    other_recipe = PerSAM(model.backbone, recipe=replace(PERSAM, negative_point=False))
+    runs = [
+        run_of("album", model),
+        run_of("album", model, oracle=True),
+        run_of("album", other_recipe),
+        run_of("album", PerSAM(ColourBackbone("colours-2"))),
+    ]
+    assert runs[0] == run_of("album", PerSAM(ColourBackbone()))
+    monkeypatch.setattr(predicting, "source_digest", lambda: "other code")
+    runs.append(run_of("album", model))
+    assert len({run.fingerprint(episodes, root) for run in runs}) == 5
+
+
+def test_predictions_of_other_code_are_not_taken_for_these(model, root, tmp_path, monkeypatch):
+    places = root, tmp_path / "out", tmp_path / "rows.csv"
+    first = evaluate(run_of("album", model), predictor(model), *places)
+    assert evaluate(run_of("album", model), no_predictor, *places).folder == first.folder
+    monkeypatch.setattr(predicting, "source_digest", lambda: "edited")
+    assert evaluate(run_of("album", model), predictor(model), *places).folder != first.folder
+
+
+def no_predictor(episodes):
+    raise AssertionError("what is finished is not asked again")
+
+
+def test_the_source_digest_is_of_what_the_files_hold(monkeypatch, tmp_path):
+    package = tmp_path / "persam"
+    (package / "eval").mkdir(parents=True)
+    (package / "eval" / "benchmark.py").write_text("one")
+    monkeypatch.setattr("persam.eval.benchmark.__file__", str(package / "eval" / "benchmark.py"))
+
+    def digest() -> str:
+        source_digest.cache_clear()
+        return source_digest()
+
+    try:
+        first = digest()
+        assert digest() == first
+        (package / "notes.txt").write_text("no code")
+        assert digest() == first
+        (package / "eval" / "benchmark.py").write_text("two")
+        edited = digest()
+        (package / "eval" / "benchmark.py").rename(package / "benchmark.py")
+        assert len({first, edited, digest()}) == 3
+    finally:
+        source_digest.cache_clear()
+
+
+def test_the_weights_digest_sees_the_decoder_too():
+    one, same, other = small_backbone(), small_backbone(), small_backbone()
+    next(other.model.mask_decoder.parameters()).data.add_(1)
+    assert one.fingerprint == other.fingerprint  # of the encoder alone
+    assert weights_digest(one) == weights_digest(same)
+    assert weights_digest(one) != weights_digest(other)
+
+
+def test_a_name_that_cannot_be_measured_is_answered_with_those_that_can():
+    check("official_persam")
+    check(ORACLE)
+    with pytest.raises(PerSAMError, match=r"no recipe named 'best'.*official_persam_f.*Or oracle_box"):
+        check("best")
