@@ -238,7 +238,7 @@ def main():
     parts = {
         "coin": (enlarged(coins[COIN_ALONE], 4), enlarged(of_coins[COIN_ALONE], 4)),
         "coins": (enlarged(coins[COINS_ABOVE], 2), enlarged(of_coins[COINS_ABOVE], 2)),
-        "coins_turned": (np.rot90(enlarged(coins[COINS_BELOW], 2)), np.rot90(enlarged(of_coins[COINS_BELOW], 2))),
+        "coins_turned": (enlarged(coins[COINS_BELOW][::-1, ::-1], 2), enlarged(of_coins[COINS_BELOW][::-1, ::-1], 2)),
     }
 
     real = {"chelsea": chelsea, "coffee": coffee, "astronaut": astronaut, "camera": camera, "hubble": hubble}
@@ -272,7 +272,8 @@ def main():
                 "composed": target in scenes,
             })  # fmt: skip
         albums.append({
-            "name": name, "reference": f"photos/{reference}.jpg", "mask": f"masks/{thing}.png", "targets": rows,
+            "name": name, "reference": f"photos/{reference}.jpg", "mask": f"masks/{thing}.png",
+            "every": name in ("cups", "coins"), "targets": rows,
         })  # fmt: skip
     (EXAMPLES / "index.json").write_text(json.dumps({"albums": albums}, indent=2) + "\n")
 

@@ -1,7 +1,7 @@
 """`persam demo`: every example album searched, and pictures of what was found, to be looked at."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,17 @@ from persam.formats import write_picture
 from persam.io import read_image, read_mask
 
 if TYPE_CHECKING:
+    from persam.concept import Concept
     from persam.model import PerSAM
     from persam.segmentation import Segmentation
 
 Array = np.ndarray[Any, Any]
 FOUND_IOU = 0.5  # what PASCAL VOC and many after it count as found
+LIMIT = 30  # things of a kind in one photo: more than any example holds
+COLOURS: tuple[draw.Colour, ...] = (
+    draw.AZURE,
+    *[(255, 140, 0), (160, 60, 220), (0, 170, 160), (230, 60, 120), (120, 160, 0)],
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,28 @@ class Answer:
         return f"{'found' if self.found.present else 'not here'}{iou}{'' if self.is_right else ' (wrong)'}"
 
 
+@dataclass(frozen=True)
+class Count:
+    """One target in which every thing of a kind was looked for: how many were found, and how many there are."""
+
+    found: int
+    right: int
+    things: int
+
+    iou = None  # of one thing: there is none of several
+
+    @property
+    def is_right(self) -> bool:
+        """Whether those found and those there are have at least half in common; none of none is right."""
+        return self.right >= FOUND_IOU * (self.found + self.things - self.right)
+
+    def __str__(self) -> str:
+        if not self.things:
+            return f"found {self.found} (wrong)" if self.found else "not here"
+        wrong = f", {self.found - self.right} wrong" if self.found > self.right else ""
+        return f"found {self.right} of {self.things}{wrong}"
+
+
 def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
     """A readable line per photo; an overlay of each, a sheet per album and one of all albums lie in `output`.
 
@@ -57,7 +85,8 @@ def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
         DataError: the example photos are not in `data`.
         OutputError: a picture cannot be written.
     """
-    answers, rows = [], []
+    answers: list[Answer | Count] = []
+    rows = []
     for album in read_albums(data):
         name, reference = album["name"], read_image(data / album["reference"])
         mask = read_mask(data / album["mask"], reference.shape[:2])
@@ -65,15 +94,15 @@ def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
         # little fill: the reference's own colours are what is looked for
         pictures = [draw.overlay(reference, mask, colour=draw.INSIDE, fill=0.1)]
         captions = [f"reference: {name}"]
-        targets = album["targets"]
-        for target, found in zip(targets, model.segment([data / t["photo"] for t in targets], concept), strict=True):
-            answer = _answer(found, target, data)
-            picture = found.overlay()
-            write_picture(picture, output / name / f"{found.name}.jpg")
+        for target in album["targets"]:
+            photo = data / target["photo"]
+            look = _every if album.get("every", False) else _one
+            picture, answer, numbers = look(model, concept, photo, target, data)
+            write_picture(picture, output / name / f"{photo.stem}.jpg")
             pictures.append(picture)
-            captions.append(f"{found.name}: {answer}")
+            captions.append(f"{photo.stem}: {answer}")
             answers.append(answer)
-            yield f"{name:8} {found.name:12} {answer}, presence {found.presence:.2f}, score {found.score:.2f}"
+            yield f"{name:8} {photo.stem:12} {answer}{numbers}"
         write_picture(draw.side_by_side(pictures, captions=captions, columns=3, height=320), output / f"{name}.png")
         rows.append(draw.side_by_side(pictures, captions=captions))
     write_picture(_stacked(rows), output / "all.png")
@@ -82,6 +111,8 @@ def run(model: "PerSAM", data: Path, output: Path) -> Iterator[str]:
 
 def read_albums(data: Path) -> list[dict[str, Any]]:
     """The albums of `index.json`: name, reference, mask, and targets with photo, truth, present.
+
+    every: whether every thing of the kind is looked for, or the most similar one.
 
     Raises:
         DataError: it is not in `data`.
@@ -95,6 +126,39 @@ def read_albums(data: Path) -> list[dict[str, Any]]:
             "Run this in a clone of the repository, or name its data/examples with --data."
         ) from error
     return albums
+
+
+def count(masks: Sequence[Bool[Array, "h w"]], truth: Bool[Array, "h w"] | None) -> Count:
+    """How many of the things of a truth the masks fit. A thing is a part of the truth that touches no other.
+
+    truth: None where there is no such thing.
+    """
+    things = [] if truth is None else _regions(truth)
+    right = sum(any(iou(mask, thing) >= FOUND_IOU for mask in masks) for thing in things)
+    return Count(len(masks), right, len(things))
+
+
+def draw_every(rgb: UInt8[Array, "h w 3"], masks: Sequence[Bool[Array, "h w"]]) -> UInt8[Array, "h w 3"]:
+    """The photo with every mask in a colour of its own."""
+    for number, mask in enumerate(masks):
+        rgb = draw.overlay(rgb, mask, colour=COLOURS[number % len(COLOURS)], fill=0.45)
+    return rgb
+
+
+def _one(
+    model: "PerSAM", concept: "Concept", photo: Path, target: dict[str, Any], data: Path
+) -> tuple[UInt8[Array, "h w 3"], Answer | Count, str]:
+    [found] = model.segment(photo, concept)
+    return found.overlay(), _answer(found, target, data), f", presence {found.presence:.2f}, score {found.score:.2f}"
+
+
+def _every(
+    model: "PerSAM", concept: "Concept", photo: Path, target: dict[str, Any], data: Path
+) -> tuple[UInt8[Array, "h w 3"], Answer | Count, str]:
+    [found] = model.segment_instances(photo, concept, limit=LIMIT)
+    rgb, masks = read_image(photo), [one.mask for one in found]
+    truth = read_mask(data / target["truth"], rgb.shape[:2]) if target["truth"] else None
+    return draw_every(rgb, masks), count(masks, truth), ""
 
 
 def _answer(found: "Segmentation", target: dict[str, Any], data: Path) -> Answer:
@@ -120,7 +184,7 @@ def _stacked(rows: list[UInt8[Array, "_ _ 3"]]) -> UInt8[Array, "h w 3"]:
     )
 
 
-def _summary(answers: list[Answer], output: Path) -> str:
+def _summary(answers: "list[Answer | Count]", output: Path) -> str:
     known = [answer.iou for answer in answers if answer.iou is not None]
     mean = f", mean IoU {np.mean(known):.2f} where it was found" if known else ""
     right = sum(answer.is_right for answer in answers)

@@ -1,6 +1,7 @@
 """`persam demo` leaves a picture of every photo, a sheet of every album and one of all, and says what it found."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,34 @@ def test_a_line_for_each_photo_and_one_that_says_where_to_look(model, data, tmp_
     assert "found, presence" in lines[3]
     assert last.startswith("3 of 4 answers are right, mean IoU 1.00 where it was found.")
     assert last.endswith(f"Now look at {tmp_path / 'out' / 'all.png'}")
+
+
+def test_every_thing_of_a_kind_is_counted_where_the_album_asks_for_it(model, data, tmp_path):
+    index = json.loads((data / "index.json").read_text())
+    index["albums"][0]["every"] = True
+    (data / "index.json").write_text(json.dumps(index))
+    moved, twice, blue, _, last = demo.run(model, data, tmp_path / "out")
+    assert "found 1 of 1" in moved
+    assert "found 2 of 2" in twice
+    assert re.search(r"found \d \(wrong\)", blue)
+    assert last.startswith("2 of 4 answers are right. Now look")
+
+
+@pytest.mark.parametrize(
+    ("found", "right", "things", "is_right", "words"),
+    [
+        (0, 0, 0, True, "not here"),
+        (2, 0, 0, False, "found 2 (wrong)"),
+        (0, 0, 3, False, "found 0 of 3"),
+        (8, 8, 12, True, "found 8 of 12"),
+        (8, 7, 12, True, "found 7 of 12, 1 wrong"),
+        (5, 5, 12, False, "found 5 of 12"),
+        (20, 10, 12, False, "found 10 of 12, 10 wrong"),  # 10 in common of 22
+    ],
+)
+def test_a_count_is_right_when_half_of_all_things_are_in_common(found, right, things, is_right, words):
+    answer = demo.Count(found, right, things)
+    assert (answer.is_right, str(answer)) == (is_right, words)
 
 
 def test_the_pictures_are_where_they_are_said_to_be(model, data, tmp_path):

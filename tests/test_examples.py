@@ -33,6 +33,7 @@ def test_a_mask_has_its_photos_size_and_marks_a_part_of_it(photo, mask):
 def test_an_album_holds_targets_with_the_object_and_without(album):
     assert 3 <= len(album["targets"]) <= 5
     assert {target["present"] for target in album["targets"]} == {True, False}
+    assert isinstance(album["every"], bool)
     assert album["reference"] not in {target["photo"] for target in album["targets"]}
 
 
