@@ -1,6 +1,7 @@
 """Draws the README's picture with the bundled model: `python demos/readme_picture.py [FILE]`.
 
-Nothing in it is chosen by the truth: the masks, "found" and "not here" are what the model says of the example photos.
+The masks, "found" and "not here" are what the model says of the example photos; where the truth says otherwise, the
+caption says that it is wrong.
 """
 
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import persam
-from persam import draw
+from persam import demo, draw
 from persam.io import read_image, read_mask
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +23,6 @@ ROWS = (
     ("coin", "coin", ("coins", "coins_turned", "camera"), True),
 )
 WIDTH, HEIGHT = 1400, 200
-COLOURS = (draw.AZURE, (255, 140, 0), (160, 60, 220), (0, 170, 160), (230, 60, 120), (120, 160, 0))
 
 
 def main(output: Path, model: persam.PerSAM | None = None) -> None:
@@ -41,16 +41,25 @@ def drawn(model, reference, thing, targets, every):
     for name in targets:
         photo = EXAMPLES / "photos" / f"{name}.jpg"
         if every:
-            found = next(model.segment_instances([photo], concept, limit=30))
+            found = next(model.segment_instances([photo], concept, limit=demo.LIMIT))
         else:
             found = [one for one in model.segment([photo], concept) if one.present]
-        picture = read_image(photo)
-        for number, one in enumerate(found):
-            picture = draw.overlay(picture, one.mask, colour=COLOURS[number % len(COLOURS)], fill=0.45)
-        pictures.append(picture)
-        captions.append((f"found {len(found)}" if every else "found") if found else "not here")
+        masks = [one.mask for one in found]
+        pictures.append(demo.draw_every(read_image(photo), masks))
+        captions.append(judged(masks, EXAMPLES / "truth" / f"{name}_{thing}.png", every=every))
         print(f"{thing}: {name}: {captions[-1]}")
     return pictures, captions
+
+
+def judged(masks, truth, *, every):
+    """What is said of the masks. truth: the mask file, not there when the object is not in the photo."""
+    if not truth.exists():
+        return "found (wrong)" if masks else "not here"
+    with Image.open(truth) as image:
+        count = demo.count(masks, np.array(image) > 0)
+    if every:
+        return str(count)
+    return "found" if count.right else "found (wrong)" if masks else "not here (wrong)"
 
 
 def in_a_row(pictures, captions):
