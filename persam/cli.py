@@ -1,4 +1,4 @@
-"""The shell's words for what the library does: `persam segment|learn|demo|weights`. An edge, without logic of its own.
+"""What the shell's words do: `persam segment|learn|demo|eval|weights`. An edge, without logic of its own.
 
 Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted. Results go to
 the output folder and, as one JSON line per photo, to stdout; everything meant for people goes to stderr.
@@ -8,37 +8,21 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from persam.errors import ImageError, OutputError, PerSAMError
+from persam.command_line import command_line
+from persam.errors import ConceptError, OutputError, PerSAMError
 
 if TYPE_CHECKING:
     from persam.concept import Concept
+    from persam.eval.benchmark import Predict
+    from persam.eval.episodes import Episode, Prediction
     from persam.model import PerSAM
-    from persam.segmentation import Segmentation
+    from persam.results import Record
     from persam.targets import Target
-
-MASK_HELP = """\
-  MASK    where it is in REF: an image of REF's size (object light, rest black), or in words, in pixels of REF:
-            box:x0,y0,x1,y1           two corners
-            "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
-            "polygon:x,y;x,y;x,y"     its outline
-            "scribble:x,y;x,y"        a line drawn over it"""
-SEGMENT_HELP = f"""\
-Find an object in photos.
-
-  REF     a photo that shows the object
-{MASK_HELP}
-  TARGET  where to look for it: photos, folders, or patterns such as "album/*.jpg"
-
-Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo."""
-LEARN_HELP = f"""\
-Learn an object from one or more photos of it, and save it in a file of a few kilobytes.
-
-  REF     a photo that shows the object
-{MASK_HELP}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if more:  # photos after -o OUT, which argparse does not take together with those before it
         options.inputs += more
     try:
-        return int(options.run(options))
+        return COMMANDS[options.run](options)
     except PerSAMError as error:
         _say(str(error))
         return 2
@@ -65,111 +49,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers wrong usage with one line instead of a page."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` shows what it takes.\n")
-
-
-def command_line() -> argparse.ArgumentParser:
-    """The parser of everything; importing nothing heavy, so that help is instant."""
-    from persam import __version__
-
-    root = _Parser(
-        prog="persam",
-        description="Find one particular thing in photos, from a single photo of it and a rough mask.",
-        epilog="`persam COMMAND --help` says more. Try `persam demo` in a clone of the repository.",
-    )
-    root.add_argument("--version", action="version", version=f"persam {__version__}")
-    commands = _subcommands(root, "COMMAND")
-
-    segment = _command(commands, "segment", _segment, "find an object in photos", SEGMENT_HELP)
-    segment.usage = "persam segment REF MASK TARGET... -o OUT\n       persam segment --concept FILE TARGET... -o OUT"
-    segment.epilog = "example: persam segment rex.jpg rex_mask.png album/ -o found"
-    segment.add_argument("inputs", nargs="+", metavar="REF MASK TARGET", help=argparse.SUPPRESS)
-    segment.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
-    segment.add_argument("--concept", metavar="FILE", help="what `persam learn` wrote, instead of REF MASK")
-    segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
-    _model_options(segment, model_help="; with --concept: the one it was learned with")
-
-    learn = _command(commands, "learn", _learn, "learn an object from photos and save it", LEARN_HELP)
-    learn.usage = "persam learn REF MASK [REF MASK]... -o FILE"
-    learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
-    learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
-    learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
-    learn.add_argument("--name", help="what results call the object (default: the file's name)")
-    _model_options(learn)
-
-    demo = _command(commands, "demo", _demo, "run on the example photos and leave pictures to look at")
-    demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")
-    demo.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    _model_options(demo)
-
-    weights = _command(commands, "weights", None, "list, fetch and check model weights")
-    actions = _subcommands(weights, "ACTION")
-    _command(actions, "list", _weights_list, "show every model, its size and whether it is here")
-    for name, run, text in (
-        ("fetch", _weights_fetch, "download weights once, and check them"),
-        ("verify", _weights_verify, "check the sha256 of weights that are here"),
-        ("path", _weights_path, "print where the weights are, or belong"),
-    ):
-        _command(actions, name, run, text).add_argument("name", help="one of `persam weights list`")
-    return root
-
-
-def _subcommands(parser: argparse.ArgumentParser, metavar: str) -> Any:
-    """A place for commands; without any, the parser's help is shown."""
-    parser.set_defaults(run=lambda _: _help(parser))
-    return parser.add_subparsers(metavar=metavar, title="commands")
-
-
-def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int] | None, summary: str, text: str | None = None
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=text or f"{summary.capitalize()}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
-def _model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
-    command.add_argument(
-        "--model",
-        help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, or the path of a SAM checkpoint",
-    )
-    command.add_argument(
-        "--recipe", help="persam (the default), persam_f (fits two weights), official_persam, official_persam_f"
-    )
-    command.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 0
-
-
 def _segment(options: argparse.Namespace) -> int:
-    from persam.concept import Concept
+    from persam.results import Folder
     from persam.targets import iter_targets
 
-    targets = options.inputs if options.concept else options.inputs[2:]
+    targets = options.inputs if options.concepts else options.inputs[2:]
     if not targets:
         raise PerSAMError("segment needs REF MASK TARGET..., or --concept FILE TARGET...: there is no target.")
-    if options.concept and options.recipe:
+    if options.concepts and options.recipe:
         raise PerSAMError("a concept keeps the recipe it was learned with: leave --recipe away, or learn it again.")
+    if options.instances < 1:
+        raise PerSAMError(f"--instances {options.instances} finds nothing: give 1 or more.")
+    if options.instances > 1 and len(options.concepts or ()) > 1:
+        raise PerSAMError("--instances is for one concept: leave it away, or search one --concept at a time.")
     album = list(iter_targets(targets))  # nothing is read yet, but a folder that is not there is noticed
     _make_writable(options.output)
-    if options.concept:
-        concept = Concept.load(options.concept)
-        model = _load(options, options.model or concept.backbone)
+    if options.concepts:
+        concepts = _concepts(options.concepts)
+        model = _load(options, options.model or concepts[0].backbone)
     else:
         model, concept = _model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
-    return _find(model, concept, album, options.output, overlays=not options.no_overlays)
+        concepts = [concept]
+    folder = Folder(options.output, overlays=not options.no_overlays)
+
+    def ask(target: "Target") -> "Record":
+        if len(concepts) > 1:
+            return folder.concepts(target, next(model.segment_together(target.source, concepts)))
+        if options.instances > 1:
+            found = next(model.segment_instances(target.source, concepts[0], limit=options.instances))
+            return folder.instances(target, found)
+        return folder.one(target, model.segment_one(target, concepts[0]))
+
+    return _tell(folder.search(album, ask), [concept.name for concept in concepts], len(album), options.output)
+
+
+def _tell(records: "Iterator[Record]", names: list[str], photos: int, output: Path) -> int:
+    """Prints every record as it comes, then says how often each concept was found."""
+    from tqdm import tqdm
+
+    present: Counter[str] = Counter()
+    failed = 0
+    for record in tqdm(records, total=photos, unit="photo", disable=None, file=sys.stderr):
+        if "error" in record:
+            failed += 1
+            tqdm.write(f"persam: {_one_line(record['error'])}", file=sys.stderr)
+        for found in record.get("concepts", [{"concept": names[0], "present": record.get("present", False)}]):
+            present[found["concept"]] += found["present"]
+        tqdm.write(json.dumps(record), file=sys.stdout)
+        sys.stdout.flush()
+    counts = ", ".join(f"{name!r} in {present[name]}" for name in names)
+    unusable = f", {failed} could not be used" if failed else ""
+    _say(f"found {counts} of {photos} photos{unusable}; results are in {output}")
+    return 2 if failed else 0
+
+
+def _concepts(paths: list[str]) -> "list[Concept]":
+    """The concepts of the files, whose results must not take each other's place."""
+    from persam.concept import Concept
+    from persam.results import file_part
+
+    concepts = [Concept.load(path) for path in paths]
+    taken: dict[str, str] = {}
+    for path, concept in zip(paths, concepts, strict=True):
+        other = taken.setdefault(file_part(concept.name).casefold(), path)
+        if other is not path:
+            raise ConceptError(
+                f"{other} and {path} would both write their masks as {file_part(concept.name)!r}: learn one of them "
+                "again with another name (`persam learn ... --name NAME`)."
+            )
+    return concepts
 
 
 def _learn(options: argparse.Namespace) -> int:
@@ -214,63 +162,63 @@ def _reference(image: str, mask: str) -> tuple[Any, Any]:
     return rgb, pixels
 
 
-def _find(model: "PerSAM", concept: "Concept", album: "list[Target]", output: Path, *, overlays: bool) -> int:
+def _eval(options: argparse.Namespace) -> int:
+    """Names, data and places are tried before a model is loaded."""
+    from persam.eval import benchmark
+
+    given = {"shots": options.shots, "fold": options.fold, "seed": options.seed}
+    episodes = benchmark.find(options.benchmark).episodes(options.data, **given)
+
+    from persam.eval import compare, predict, report, sheet
+
+    recipes = [name for words in options.recipes or ["persam"] for name in words.split(",")]
+    for name in recipes:
+        predict.check(name)
+    _make_writable(options.output)
+    benchmark.start_table(options.csv)
+    model = _load(options)
+    done = compare.compare(
+        model,
+        options.benchmark,
+        recipes,
+        options.data,
+        options.output,
+        options.csv,
+        **given,
+        watch=lambda recipe, answer: _watched(recipe, answer, episodes),
+    )
+    objects = len({episode.object for episode in episodes})
+    print(f"{options.benchmark} with {model.backbone.name}, {objects} objects, in percent:")
+    rows = {name: evaluation.rows for name, evaluation in done.items()}
+    for line in report.lines(rows, without=0 if options.verbose else objects):
+        print(line)
+    place = options.output / options.benchmark / model.backbone.name
+    if options.sheet:
+        _say(f"look at {sheet.write(done, place / 'sheet.jpg')}")
+    _say(f"predictions are in {place}, rows in {options.csv}")
+    return 0
+
+
+def _watched(recipe: str, predict: "Predict", episodes: "Sequence[Episode]") -> "Predict":
+    """The same answers, with a bar on a terminal that knows where a run that was stopped goes on."""
     from tqdm import tqdm
 
-    present = failed = 0
-    with (output / "results.jsonl").open("w", encoding="utf-8") as lines:
-        outcomes = _outcomes(model, concept, album)
-        for outcome in tqdm(outcomes, total=len(album), unit="photo", disable=None, file=sys.stderr):
-            if isinstance(outcome, tuple):
-                target, error = outcome
-                record: dict[str, Any] = {"image": str(target.source), "error": str(error)}
-                failed += 1
-                tqdm.write(f"persam: {_one_line(str(error))}", file=sys.stderr)
-            else:
-                record = _write(outcome, output, overlays=overlays)
-                present += outcome.present
-            line = json.dumps(record)
-            lines.write(line + "\n")
-            lines.flush()
-            tqdm.write(line, file=sys.stdout)
-            sys.stdout.flush()
-    unusable = f", {failed} could not be used" if failed else ""
-    _say(f"found {concept.name!r} in {present} of {len(album)} photos{unusable}; results are in {output}")
-    return 2 if failed else 0
+    from persam.eval.benchmark import grouped
 
+    starts, photos = {}, 0
+    for together in grouped(episodes):
+        starts[together[0].name] = photos
+        photos += len(together[0].targets)
 
-def _outcomes(
-    model: "PerSAM", concept: "Concept", album: "list[Target]"
-) -> "Iterator[Segmentation | tuple[Target, ImageError]]":
-    """A result for every target, or what is wrong with it: one bad photo does not end an album."""
-    for target in album:
-        try:
-            yield model.segment_one(target, concept)
-        except ImageError as error:
-            yield target, error
+    def watched(together: "Sequence[Episode]") -> "Iterator[tuple[Prediction, ...]]":
+        bar.update(starts[together[0].name] - bar.n)
+        for predictions in predict(together):
+            bar.update()
+            yield predictions
 
-
-def _write(found: "Segmentation", output: Path, *, overlays: bool) -> dict[str, Any]:
-    from persam import formats
-
-    record: dict[str, Any] = {
-        "image": str(found.source),
-        "present": found.present,
-        "presence": round(found.presence, 4),
-        "score": round(found.score, 4),
-        "box_xyxy": found.box_xyxy if found.present else None,
-        "area_px": int(found.mask.sum()) if found.present else 0,
-        "points_xy": [[round(float(x), 1), round(float(y), 1)] for x, y in found.points_xy],
-        "labels": [int(label) for label in found.labels],
-    }
-    if found.present:
-        record["mask"] = str(found.save(output / "masks" / f"{found.name}.png"))
-    if overlays:
-        suffix = "jpg" if max(found.mask.shape) < 65_000 else "png"  # JPEG ends at 65,535 pixels a side
-        picture = output / "overlays" / f"{found.name}.{suffix}"
-        formats.write_picture(found.overlay(), picture)
-        record["overlay"] = str(picture)
-    return record
+    # goes away with the function that it counts for
+    bar = tqdm(total=photos, desc=recipe, unit="photo", disable=None, leave=False, file=sys.stderr)
+    return watched
 
 
 def _load(options: argparse.Namespace, model: str | None = None) -> "PerSAM":
@@ -278,7 +226,8 @@ def _load(options: argparse.Namespace, model: str | None = None) -> "PerSAM":
     from persam.recipes import find
 
     recipe = find(options.recipe or "persam")
-    return load(model or options.model or "nano", device=options.device, recipe=recipe)
+    name = model or options.model or "nano"
+    return load(name, device=options.device, recipe=recipe, base=options.base, pixels=options.pixels)
 
 
 def _make_writable(folder: Path) -> None:
@@ -336,6 +285,23 @@ def _weights_path(options: argparse.Namespace) -> int:
     print(weights.path(options.name))
     return 0
 
+
+def _help(options: argparse.Namespace) -> int:
+    options.parser.print_help()
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "help": _help,
+    "segment": _segment,
+    "learn": _learn,
+    "demo": _demo,
+    "eval": _eval,
+    "weights list": _weights_list,
+    "weights fetch": _weights_fetch,
+    "weights verify": _weights_verify,
+    "weights path": _weights_path,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

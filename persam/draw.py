@@ -19,6 +19,17 @@ INSIDE: Colour = (40, 200, 80)
 OUTSIDE: Colour = (235, 50, 50)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
+# One for each thing in a photo; light and dark by turns, so that neighbours differ for every eye (Okabe and Ito, 2008).
+COLOURS: tuple[Colour, ...] = (
+    AZURE,
+    (230, 159, 0),
+    (204, 60, 160),
+    (0, 158, 115),
+    (240, 228, 66),
+    (110, 70, 200),
+    (86, 200, 233),
+    (213, 94, 0),
+)
 
 
 def overlay(

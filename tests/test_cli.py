@@ -13,14 +13,16 @@ from PIL import Image
 from persam.cli import main
 from persam.concept import Concept
 from persam.model import PerSAM
-from tests.colour import GREEN, ColourBackbone, mask, photo
+from persam.presence import CALIBRATIONS, Calibration
+from tests.colour import BLUE, GREEN, RED, ColourBackbone, mask, photo
+from tests.eval.scenes import davis
 
 
 @pytest.fixture
 def colours(monkeypatch) -> ColourBackbone:
     """Every model is the colour stand-in, and needs no weights."""
     backbone = ColourBackbone()
-    monkeypatch.setattr("persam.model.load", lambda model, *, device, recipe: PerSAM(backbone, recipe=recipe))
+    monkeypatch.setattr("persam.model.load", lambda model, *, recipe, **_: PerSAM(backbone, recipe=recipe))
     monkeypatch.setattr("persam.scales.STEPS", 20)  # the fit has tests of its own
     return backbone
 
@@ -138,7 +140,7 @@ def test_learn_takes_a_name(persam):
 def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, monkeypatch):
     asked = []
 
-    def load(model, *, device, recipe):
+    def load(model, *, device, recipe, base, pixels):
         asked.append((model, device))
         return PerSAM(ColourBackbone(), recipe=recipe)
 
@@ -149,7 +151,228 @@ def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, monkey
     assert asked == [("nano", "auto"), ("colour", "auto"), ("vit_b", "cpu")]
 
 
-@pytest.mark.parametrize("line", ["", "weights", "--help", "segment --help", "learn -h", "demo -h", "weights fetch -h"])
+@pytest.mark.usefixtures("here")
+def test_a_checkpoints_base_and_pixels_reach_the_model(persam, monkeypatch):
+    asked = []
+
+    def load(model, *, device, recipe, base, pixels):
+        asked.append((model, base, pixels))
+        return PerSAM(ColourBackbone(), recipe=recipe)
+
+    monkeypatch.setattr("persam.model.load", load)
+    persam("segment ref.png mask.png album -o found --model lora.pth --base vit_b --pixels unit")
+    persam("learn ref.png mask.png -o x.safetensors --model medsam.pth --pixels sam")
+    assert asked == [("lora.pth", "vit_b", "unit"), ("medsam.pth", None, "sam")]
+
+
+# ---- several in one photo
+
+
+@pytest.fixture
+def calibrated(monkeypatch) -> None:
+    """The stand-in refuses what has not the object's colour."""
+    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.8, spread=0.05))
+
+
+@pytest.fixture
+def crowd(here) -> Path:
+    """The album with a third photo: two red squares and a blue one."""
+    scene = photo(at_xyxy=(4, 4, 23, 23))
+    scene[40:52, 20:32] = RED
+    scene[6:20, 40:54] = BLUE
+    Image.fromarray(scene).save("album/crowd.png")
+    return here
+
+
+@pytest.mark.usefixtures("colours", "crowd", "calibrated")
+def test_every_instance_has_a_mask_and_an_entry_of_its_own(persam):
+    Image.fromarray(photo(colour=GREEN)).save("album/none.png")
+    code, out, err = persam("segment ref.png mask.png album -o found --instances 5")
+    assert (code, err) == (0, "persam: found 'ref' in 3 of 4 photos; results are in found\n")
+    assert records(out) == records(Path("found/results.jsonl").read_text())
+    crowd, left, none, _ = records(out)
+    assert crowd.keys() == {"image", "present", "instances", "overlay"}
+    assert sorted(one["box_xyxy"] for one in crowd["instances"]) == [[4, 4, 23, 23], [20, 40, 31, 51]]
+    assert [one["mask"] for one in crowd["instances"]] == ["found/masks/crowd_1.png", "found/masks/crowd_2.png"]
+    for one in crowd["instances"]:
+        assert {"score", "presence", "area_px"} < one.keys()
+        with Image.open(one["mask"]) as saved:
+            np.testing.assert_array_equal(np.array(saved) > 0, mask(at_xyxy=one["box_xyxy"]))
+    assert [one["mask"] for one in left["instances"]] == ["found/masks/left_1.png"]
+    assert (none["present"], none["instances"]) == (False, [])
+    assert len(list(Path("found/overlays").iterdir())) == 4
+    assert len(list(Path("found/masks").iterdir())) == 4
+
+
+@pytest.mark.usefixtures("colours", "crowd", "calibrated")
+def test_no_more_instances_than_asked_for_and_pictures_only_on_demand(persam):
+    _, out, _ = persam("segment ref.png mask.png album/crowd.png -o found --instances 2 --no-overlays")
+    (record,) = records(out)
+    assert record.keys() == {"image", "present", "instances"}
+    assert len(record["instances"]) == 2
+    _, out, _ = persam("segment ref.png mask.png album/crowd.png -o found --instances 1")
+    assert "instances" not in records(out)[0]
+
+
+@pytest.fixture
+def two(crowd, colours) -> None:
+    """Concept files of a red and of a blue thing."""
+    model = PerSAM(colours)
+    model.learn(photo(), mask(), name="red").save("red.safetensors")
+    model.learn(photo(colour=BLUE), mask(), name="my blue_one").save("blue.safetensors")
+
+
+@pytest.mark.usefixtures("two", "calibrated")
+def test_several_concepts_are_searched_in_one_pass(persam, colours):
+    colours.encoded = 0
+    code, out, err = persam("segment --concept red.safetensors --concept blue.safetensors album -o found")
+    assert (code, err) == (0, "persam: found 'red' in 3, 'my blue_one' in 1 of 3 photos; results are in found\n")
+    crowd, left, _ = records(out)
+    assert crowd.keys() == {"image", "present", "concepts", "overlay"}
+    assert [(one["concept"], one["present"]) for one in crowd["concepts"]] == [("red", True), ("my blue_one", True)]
+    red, blue = crowd["concepts"]
+    assert (red["mask"], blue["mask"]) == ("found/masks/crowd_red.png", "found/masks/crowd_my-blue-one.png")
+    assert blue["box_xyxy"] == [40, 6, 53, 19]
+    with Image.open(red["mask"]) as first, Image.open(blue["mask"]) as second:
+        assert not (np.array(first) & np.array(second)).any()
+    assert [one["present"] for one in left["concepts"]] == [True, False]
+    assert "mask" not in left["concepts"][1]
+    assert left["concepts"][1]["box_xyxy"] is None
+    names = {"crowd_red.png", "crowd_my-blue-one.png", "left_red.png", "right_red.png"}
+    assert {path.name for path in Path("found/masks").iterdir()} == names
+
+
+@pytest.mark.usefixtures("two", "calibrated")
+def test_one_bad_photo_does_not_stop_several(persam):
+    Path("bad.jpg").write_text("no photo")
+    for words in ("--concept red.safetensors --concept blue.safetensors", "--concept red.safetensors --instances 2"):
+        code, out, err = persam(f"segment {words} bad.jpg album/left.png -o found")
+        assert code == 2
+        bad, left = records(out)
+        assert bad.keys() == {"image", "error"}
+        assert left["present"]
+        assert "1 could not be used" in err
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "--concept red.safetensors --concept again.safetensors",
+            "red.safetensors and again.safetensors would both write their masks as 'red': learn one of them again with",
+        ),
+        ("--concept red.safetensors --concept red.safetensors", "would both write their masks as 'red'"),
+        ("--concept red.safetensors --concept blue.safetensors --instances 2", "--instances is for one concept"),
+        ("--concept red.safetensors --instances 0", "--instances 0 finds nothing: give 1 or more"),
+        ("--concept red.safetensors --instances many", "invalid int value: 'many'"),
+        ("--concept red.safetensors --concept none.safetensors", "there is no concept file none.safetensors"),
+        ("--concept red.safetensors --pixels rgb", "invalid choice: 'rgb'"),
+    ],
+)
+def test_what_cannot_be_searched_together(persam, line, says):
+    Path("again.safetensors").write_bytes(Path("red.safetensors").read_bytes())
+    assert says in persam.refused(f"segment {line} album -o found")
+    assert not Path("found/results.jsonl").exists()
+
+
+@pytest.mark.usefixtures("two")
+def test_concepts_of_two_models_are_not_searched_together(persam):
+    PerSAM(ColourBackbone("colours-2")).learn(photo(), mask(), name="rex").save("rex.safetensors")
+    error = persam.refused("segment --concept red.safetensors --concept rex.safetensors album -o found")
+    assert "'rex' was learned with colour (weights colours-2)" in error
+
+
+# ---- measuring
+
+
+@pytest.fixture
+def data(here) -> Path:
+    return davis(here / "data")
+
+
+EVAL = "eval album --data data -o runs --csv rows.csv"
+
+
+@pytest.mark.usefixtures("colours", "data", "calibrated")
+def test_eval_prints_a_table_and_says_where_everything_is(persam):
+    code, out, err = persam(f"{EVAL} --recipe persam,official_persam --recipe oracle_box")
+    assert code == 0
+    title, head, *rows = out.splitlines()
+    assert title == "album with colour, 2 objects, in percent:"
+    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "S/PHOTO"]
+    assert [row.split()[:3] for row in rows] == [
+        ["persam", "mean", "6"],
+        ["official_persam", "mean", "6"],
+        ["oracle_box", "mean", "6"],
+    ]
+    assert rows[0].split()[3] == "100.0"
+    assert err.splitlines() == [
+        "persam: look at runs/album/colour/sheet.jpg",
+        "persam: predictions are in runs/album/colour, rows in rows.csv",
+    ]
+    with Image.open("runs/album/colour/sheet.jpg") as sheet:
+        assert sheet.size[1] > 6 * 200
+    assert len(Path("rows.csv").read_text().splitlines()) == 1 + 3 * 3
+
+
+@pytest.mark.usefixtures("data", "calibrated")
+def test_eval_goes_on_where_it_was_and_shows_objects_when_asked(persam, colours):
+    persam(f"{EVAL} --no-sheet")
+    assert not Path("runs/album/colour/sheet.jpg").exists()
+    encoded = colours.encoded
+    code, out, _ = persam(f"{EVAL} --no-sheet -v")
+    assert code == 0
+    assert colours.encoded == encoded
+    assert [row.split()[:2] for row in out.splitlines()[2:]] == [
+        ["persam", "ant"],
+        ["persam", "bee"],
+        ["persam", "mean"],
+    ]
+
+
+@pytest.mark.usefixtures("colours", "data", "calibrated")
+def test_eval_shows_the_row_over_all_objects(persam):
+    _, out, _ = persam("eval absence --data data -o runs --csv rows.csv --no-sheet")
+    assert [row.split()[1] for row in out.splitlines()[2:]] == ["mean", "odd"]
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("eval", "required: NAME, --data"),
+        ("eval album", "required: --data"),
+        ("eval albums --data data", "there is no benchmark 'albums'; there are perseg, davis2016"),
+        ("eval album --data nowhere", "no folder JPEGImages/480p in nowhere"),
+        ("eval perseg --data data", "no folder Images in data: give the folder that the benchmark unpacks to"),
+        ("eval album --data data --fold 1", "no fold to choose"),
+        ("eval album --data data --shots five", "invalid int value: 'five'"),
+        ("eval album --data data --recipe persam,best", "no recipe named 'best'. Choose one of: persam"),
+        ("eval album --data data --recipe best", "Or oracle_box"),
+        ("eval album --data data -o ref.png", "cannot write into ref.png: it is a file"),
+        ("eval album --data data -o runs --csv ref.png", "ref.png is no CSV. Name another file"),
+        ("eval album --data data -o runs --csv album", "album cannot be written: Is a directory"),
+        ("eval album --data data -o runs --csv other.csv", "other.csv has the columns date, latency"),
+        ("eval album --data data -o runs --csv ref.png/rows.csv", "rows.csv cannot be written"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_a_model_is_loaded(persam, monkeypatch, line, says):
+    Path("other.csv").write_text("date,latency\n")
+    monkeypatch.setattr("persam.model.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert says in persam.refused(line)
+
+
+@pytest.mark.usefixtures("colours", "data")
+def test_a_damaged_photo_of_a_benchmark_is_named(persam):
+    path = Path("data/JPEGImages/480p/bee/00003.jpg")
+    path.write_bytes(b"no photo")
+    assert f"{path} cannot be read as a photo" in persam.refused(EVAL)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "weights", "--help", "segment --help", "learn -h", "demo -h", "eval -h", "weights fetch -h"]
+)
 def test_help_where_it_is_asked_for_or_nothing_is(persam, line):
     code, out, err = persam(line)
     assert (code, err) == (0, "")
@@ -245,9 +468,9 @@ def test_a_mask_that_is_no_picture(persam, kind, says):
     assert says in error
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("colours", "here")
 @pytest.mark.parametrize(("kind", "says"), BAD.items())
-def test_one_bad_photo_does_not_stop_the_others(persam, colours, kind, says):
+def test_one_bad_photo_does_not_stop_the_others(persam, kind, says):
     damage(kind)
     code, out, err = persam("segment ref.png mask.png album/left.png bad.jpg album/right.png -o found")
     assert code == 2
@@ -261,7 +484,6 @@ def test_one_bad_photo_does_not_stop_the_others(persam, colours, kind, says):
     said, summary = err.splitlines()
     assert said == f"persam: {bad['error']}"
     assert summary == "persam: found 'ref' in 2 of 3 photos, 1 could not be used; results are in found"
-    assert colours.encoded == 3
 
 
 def save_mask(kind: str) -> None:

@@ -1,0 +1,177 @@
+"""What can be said on the command line. Nothing is done here, and nothing heavy imported: help is instant."""
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
+
+MASK_HELP = """\
+  MASK    where it is in REF: an image of REF's size (object light, rest black), or in words, in pixels of REF:
+            box:x0,y0,x1,y1           two corners
+            "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
+            "polygon:x,y;x,y;x,y"     its outline
+            "scribble:x,y;x,y"        a line drawn over it"""
+SEGMENT_HELP = f"""\
+Find an object in photos.
+
+  REF     a photo that shows the object
+{MASK_HELP}
+  TARGET  where to look for it: photos, folders, or patterns such as "album/*.jpg"
+
+Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo.
+Masks are NAME.png; with --instances NAME_1.png, NAME_2.png, ...; with several --concept NAME_<concept>.png."""
+LEARN_HELP = f"""\
+Learn an object from one or more photos of it, and save it in a file of a few kilobytes.
+
+  REF     a photo that shows the object
+{MASK_HELP}"""
+EVAL_HELP = """\
+Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
+
+  NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and two protocols of our own
+          on DAVIS-2016's folder: album (a video as four photos) and absence (does it say "not here"?)
+
+A run that was stopped goes on where it was. Predictions made by other code, weights or settings are never reused."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong usage with one line instead of a page."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` shows what it takes.\n")
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of everything. What was asked for is in `run`: a command, and its action where it has some."""
+    from persam import __version__
+
+    root = _Parser(
+        prog="persam",
+        description="Find one particular thing in photos, from a single photo of it and a rough mask.",
+        epilog="`persam COMMAND --help` says more. Try `persam demo` in a clone of the repository.",
+    )
+    root.add_argument("--version", action="version", version=f"persam {__version__}")
+    commands = _subcommands(root, "COMMAND")
+
+    segment = _command(commands, "segment", "find an object in photos", SEGMENT_HELP)
+    segment.usage = (
+        "persam segment REF MASK TARGET... -o OUT\n"
+        "       persam segment --concept FILE [--concept FILE]... TARGET... -o OUT"
+    )
+    segment.epilog = "example: persam segment rex.jpg rex_mask.png album/ -o found"
+    segment.add_argument("inputs", nargs="+", metavar="REF MASK TARGET", help=argparse.SUPPRESS)
+    segment.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
+    segment.add_argument(
+        "--concept",
+        dest="concepts",
+        action="append",
+        metavar="FILE",
+        help="what `persam learn` wrote, instead of REF MASK; several are searched in one pass, and a pixel belongs to "
+        "one of them",
+    )
+    segment.add_argument(
+        "--instances",
+        type=int,
+        default=1,
+        metavar="N",
+        help="find up to N of it in every photo (default: the most similar one)",
+    )
+    segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
+    _model_options(segment, model_help="; with --concept: the one it was learned with")
+
+    learn = _command(commands, "learn", "learn an object from photos and save it", LEARN_HELP)
+    learn.usage = "persam learn REF MASK [REF MASK]... -o FILE"
+    learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
+    learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
+    learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
+    learn.add_argument("--name", help="what results call the object (default: the file's name)")
+    _model_options(learn)
+
+    demo = _command(commands, "demo", "run on the example photos and leave pictures to look at")
+    demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")
+    demo.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    _model_options(demo)
+
+    evaluation = _command(commands, "eval", "measure recipes on a benchmark", EVAL_HELP)
+    evaluation.epilog = "example: persam eval album --data DAVIS --recipe persam,official_persam,oracle_box"
+    evaluation.add_argument("benchmark", metavar="NAME", help=argparse.SUPPRESS)
+    evaluation.add_argument("--data", required=True, type=Path, metavar="DIR", help="the folder it unpacks to")
+    evaluation.add_argument(
+        "--recipe",
+        dest="recipes",
+        action="append",
+        help="one or more, with commas or given again: persam (the default), persam_f, official_persam, "
+        "official_persam_f, and oracle_box, the mask of the truth's own box",
+    )
+    evaluation.add_argument(
+        "-o",
+        "--out",
+        dest="output",
+        type=Path,
+        default=Path("runs/eval"),
+        metavar="OUT",
+        help="folder for the predictions and the sheet (%(default)s)",
+    )
+    evaluation.add_argument(
+        "--csv", type=Path, default=Path("data/results/eval.csv"), help="the table that grows (%(default)s)"
+    )
+    evaluation.add_argument("--shots", type=int, help="references of an episode, where the benchmark has a choice")
+    evaluation.add_argument("--fold", type=int, help="which part of the classes, likewise")
+    evaluation.add_argument("--seed", type=int, help="of the draws, likewise")
+    evaluation.add_argument(
+        "--sheet", action=argparse.BooleanOptionalAction, default=True, help="draw a contact sheet (the default)"
+    )
+    evaluation.set_defaults(recipe=None)
+    evaluation.add_argument("-v", "--verbose", action="store_true", help="show a row for every object too")
+    _network_options(evaluation)
+
+    weights = _command(commands, "weights", "list, fetch and check model weights")
+    actions = _subcommands(weights, "ACTION")
+    _command(actions, "list", "show every model, its size and whether it is here", run="weights list")
+    for name, text in (
+        ("fetch", "download weights once, and check them"),
+        ("verify", "check the sha256 of weights that are here"),
+        ("path", "print where the weights are, or belong"),
+    ):
+        _command(actions, name, text, run=f"weights {name}").add_argument("name", help="one of `persam weights list`")
+    return root
+
+
+def _subcommands(parser: argparse.ArgumentParser, metavar: str) -> Any:
+    """A place for commands; without any, the help of this parser is what was asked for."""
+    parser.set_defaults(run="help", parser=parser)
+    return parser.add_subparsers(metavar=metavar, title="commands")
+
+
+def _command(
+    commands: Any, name: str, summary: str, text: str | None = None, *, run: str | None = None
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=text or f"{summary.capitalize()}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run or name)
+    return command
+
+
+def _model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
+    command.add_argument(
+        "--recipe", help="persam (the default), persam_f (fits two weights), official_persam, official_persam_f"
+    )
+    _network_options(command, model_help=model_help)
+
+
+def _network_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
+    command.add_argument(
+        "--model",
+        help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, or the path of a SAM checkpoint",
+    )
+    command.add_argument("--base", metavar="MODEL", help="what the LoRA file given as --model belongs to")
+    command.add_argument(
+        "--pixels",
+        choices=("sam", "unit"),
+        help="how pixels reach the checkpoint given as --model: by Meta's mean and deviation, or as 0 to 1 (MedSAM); "
+        "default: what the file says, else sam",
+    )
+    command.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")
