@@ -73,7 +73,7 @@ class LocationLoss(nn.Module):
         concepts = target_features(features, cover)
         similarity = torch.einsum("ioc,jcn->iojn", F.normalize(concepts, dim=-1), cells)
         logits = similarity * self.log_scale.exp() + self.offset
-        own = torch.arange(images)
+        own = torch.arange(images, device=features.device)
         inside_partner = cover[partner].flatten(2) > 0.5
         outside_partner = (cover[partner].flatten(2) < 0.1) & (weight[partner].flatten(1)[:, None] > 0.5)
         outside_partner = outside_partner & ~twin[partner][:, None, None]
@@ -83,7 +83,7 @@ class LocationLoss(nn.Module):
         in_partner = logits[own, :, partner]
         positive = _mean(F.softplus(-in_partner), inside_partner)
         negative = _mean(F.softplus(in_partner), outside_partner)
-        elsewhere = torch.ones(images, images, dtype=torch.bool)
+        elsewhere = torch.ones(images, images, dtype=torch.bool, device=features.device)
         elsewhere[own, own] = elsewhere[own, partner] = False
         foreign = F.softplus(logits).mean(-1).transpose(1, 2)[elsewhere].reshape(images, -1, objects).mean(1)
         shared = logits.masked_fill(~elsewhere[:, None, :, None], float("-inf")).flatten(2)
@@ -110,15 +110,16 @@ def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
     concepts = F.normalize(target_features(features, cover), dim=-1).flatten(0, 1)
     logits = 12 * (concepts @ concepts.T - 0.6)
     seen = (cover.amax((-2, -1)) > 0.5).flatten()
-    photo = (torch.arange(images) // 2).repeat_interleave(objects)
+    own = torch.arange(images, device=features.device)
+    photo = (own // 2).repeat_interleave(objects)
     area = cover.sum((-2, -1))
     shared = torch.minimum(cover[:, :, None], cover[:, None]).sum((-2, -1))
     overlap = shared / torch.minimum(area[:, :, None], area[:, None]).clamp(min=1e-6)
-    apart = torch.zeros(images, objects, images, objects, dtype=torch.bool)
-    apart[torch.arange(images), :, partner] = overlap < 0.05
+    apart = torch.zeros(images, objects, images, objects, dtype=torch.bool, device=features.device)
+    same = torch.zeros_like(apart)
+    apart[own, :, partner] = overlap < 0.05
+    same[own, :, partner] = torch.eye(objects, dtype=torch.bool, device=features.device)
     apart = apart.flatten(2).flatten(0, 1) | (photo[:, None] != photo)
-    same = torch.zeros(images, objects, images, objects, dtype=torch.bool)
-    same[torch.arange(images), :, partner] = torch.eye(objects, dtype=torch.bool)
     same = same.flatten(2).flatten(0, 1)
     both_seen = seen[:, None] & seen
     if not (same & both_seen).any() or not (apart & both_seen).any():

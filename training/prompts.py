@@ -1,6 +1,6 @@
 """Prompts as users and PerSAM give them: clicks, boxes, a concept's own peak, and the refinements after them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from persam.decoder import NO_GUIDANCE, Guidance, predict_masks
+from persam.types import Prompt
 from training.objectives import target_features
 from training.scenes import MASK_STRIDE
 
@@ -16,26 +17,15 @@ FIRST_PROMPTS = {"point": 0.28, "pair": 0.2, "box": 0.24, "concept": 0.28}
 NEXT_PROMPTS = {"same": 0.3, "predicted_box": 0.35, "true_box": 0.15, "correction": 0.2}
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """Prompts in input pixels, one row each. labels: 1 inside, 0 outside."""
-
-    points_xy: Tensor | None = None
-    labels: Tensor | None = None
-    box_xyxy: Tensor | None = None
-    mask_logits: Tensor | None = None
-    guidance: Guidance = NO_GUIDANCE
-
-
-def decode(model: nn.Module, maps: tuple[Tensor, Tensor, Tensor], prompt: Prompt) -> tuple[Tensor, Tensor]:
-    """Logits (rows x 4 x h x w) and predicted IoU (rows x 4); `maps` has one row a prompt."""
+def decode(
+    model: nn.Module, maps: tuple[Tensor, Tensor, Tensor], prompt: Prompt, guidance: Guidance = NO_GUIDANCE
+) -> tuple[Tensor, Tensor]:
+    """Logits (rows x 4 x h x w) and predicted IoU (rows x 4); `maps` has one row a prompt, in input pixels."""
     grid, stride8, stride4 = maps
     points = None if prompt.points_xy is None else (prompt.points_xy, prompt.labels)
     sparse, dense = model.prompt_encoder(points, prompt.box_xyxy, prompt.mask_logits)
     position = model.prompt_encoder.get_dense_pe()
-    return predict_masks(
-        model.mask_decoder, grid, position, sparse, dense, guidance=prompt.guidance, fine=(stride8, stride4)
-    )
+    return predict_masks(model.mask_decoder, grid, position, sparse, dense, guidance=guidance, fine=(stride8, stride4))
 
 
 def set_input_size(model: nn.Module, size: int) -> None:
@@ -46,8 +36,8 @@ def set_input_size(model: nn.Module, size: int) -> None:
 
 def first_prompt(
     kind: str, cover: Tensor, features: Tensor, reference: Tensor, reference_cover: Tensor, rng: np.random.Generator
-) -> Prompt:
-    """The first round's prompt of every object.
+) -> tuple[Prompt, Guidance]:
+    """The first round's prompt of every object, and the guidance that goes with a concept's.
 
     Args:
         kind: a key of FIRST_PROMPTS.
@@ -55,36 +45,36 @@ def first_prompt(
         features: images x c x cells x cells, of the images to prompt.
         reference: the other views' features, and `reference_cover` the objects' share of their cells.
     """
-    planes = cover.flatten(0, 1)
+    planes, device = cover.flatten(0, 1), cover.device
+    drawn = planes.cpu().numpy()
     if kind == "box":
-        return Prompt(box_xyxy=_jittered_boxes(planes.numpy(), rng))
-    inside = _clicks(planes.numpy(), rng)
+        return Prompt(box_xyxy=_jittered_boxes(drawn, rng).to(device)), NO_GUIDANCE
+    inside = _clicks(drawn, rng).to(device)
     if kind == "concept":
         return _concept_prompt(planes, inside, features, reference, reference_cover, rng)
     if kind == "point":
-        return Prompt(inside[:, None], torch.ones(len(planes), 1))
-    outside = _clicks(1 - planes.numpy(), rng)
-    return _pair(inside, outside)
+        return Prompt(inside[:, None], torch.ones(len(planes), 1, device=device)), NO_GUIDANCE
+    return _pair(inside, _clicks(1 - drawn, rng).to(device)), NO_GUIDANCE
 
 
 def next_prompt(
     kind: str, prompt: Prompt, logits: Tensor, predicted_iou: Tensor, cover: Tensor, rng: np.random.Generator
 ) -> Prompt:
     """The second round: the best mask's logits, what was given before, and perhaps a box or a correcting click."""
-    rows = torch.arange(len(logits))
+    rows, device = torch.arange(len(logits), device=logits.device), logits.device
     best = logits.detach()[rows, 1 + predicted_iou.detach()[:, 1:].argmax(1)]
-    prompt = replace(prompt, mask_logits=best[:, None], guidance=NO_GUIDANCE)
-    planes = cover.numpy()
+    prompt = replace(prompt, mask_logits=best[:, None])
+    planes, found = cover.cpu().numpy(), (best > 0).cpu().numpy()
     if kind == "predicted_box":
-        found = (best > 0).float().numpy()
-        return replace(prompt, box_xyxy=_boxes(np.where(found.any((1, 2), keepdims=True), found, planes)))
+        boxes = _boxes(np.where(found.any((1, 2), keepdims=True), found, planes))
+        return replace(prompt, box_xyxy=boxes.to(device))
     if kind == "true_box":
-        return replace(prompt, box_xyxy=_jittered_boxes(planes, rng))
+        return replace(prompt, box_xyxy=_jittered_boxes(planes, rng).to(device))
     if kind == "correction":
-        missed, wrong = (planes > 0.5) & (best <= 0).numpy(), (planes < 0.5) & (best > 0).numpy()
+        missed, wrong = (planes > 0.5) & ~found, (planes < 0.5) & found
         label = missed.sum((1, 2)) >= wrong.sum((1, 2))
-        click = _clicks(np.where(label[:, None, None], missed, wrong).astype(np.float32), rng)[:, None]
-        labels = torch.from_numpy(label.astype(np.float32))[:, None]
+        click = _clicks(np.where(label[:, None, None], missed, wrong).astype(np.float32), rng)[:, None].to(device)
+        labels = torch.from_numpy(label.astype(np.float32))[:, None].to(device)
         if prompt.points_xy is not None:
             click, labels = torch.cat([prompt.points_xy, click], 1), torch.cat([prompt.labels, labels], 1)
         return replace(prompt, points_xy=click, labels=labels)
@@ -92,11 +82,11 @@ def next_prompt(
 
 
 def _pair(inside: Tensor, outside: Tensor) -> Prompt:
-    labels = torch.tensor([[1.0, 0.0]]).repeat(len(inside), 1)
+    labels = inside.new_tensor([[1.0, 0.0]]).repeat(len(inside), 1)
     return Prompt(torch.stack([inside, outside], 1), labels)
 
 
-def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -> Prompt:
+def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -> tuple[Prompt, Guidance]:
     """PerSAM's own prompt: the peak and trough of the similarity to the reference, with guidance from it."""
     semantic = target_features(reference, reference_cover)
     cells = F.normalize(features, dim=1)
@@ -107,15 +97,16 @@ def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -
         return (torch.stack([index % side, index // side], 1) + 0.5) * 16 - 0.5
 
     peak = similarity.flatten(1).argmax(1)
-    hit = F.avg_pool2d(planes[:, None], MASK_STRIDE)[:, 0].flatten(1)[torch.arange(len(peak)), peak] > 0.3
+    hit = (
+        F.avg_pool2d(planes[:, None], MASK_STRIDE)[:, 0].flatten(1)[torch.arange(len(peak), device=peak.device), peak]
+        > 0.3
+    )
     inside = torch.where(hit[:, None], place(peak), inside)
     prompt = _pair(inside, place(similarity.flatten(1).argmin(1)))
     z = (similarity - similarity.mean((1, 2), keepdim=True)) / similarity.std((1, 2), keepdim=True).clamp(min=1e-6)
     if rng.random() < 0.5:
-        guidance = Guidance(z.sigmoid(), semantic.flatten(0, 1), "after_softmax")
-    else:
-        guidance = Guidance(F.logsigmoid(z), semantic.flatten(0, 1), "before_softmax")
-    return replace(prompt, guidance=guidance)
+        return prompt, Guidance(z.sigmoid(), semantic.flatten(0, 1), "after_softmax")
+    return prompt, Guidance(F.logsigmoid(z), semantic.flatten(0, 1), "before_softmax")
 
 
 def _clicks(planes: np.ndarray, rng: np.random.Generator) -> Tensor:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from persam.backbones.nano import NanoSam, build
+from persam.decoder import NO_GUIDANCE
 from training import prompts
 from training.objectives import LocationLoss, identity_loss, iou, segmentation_loss
 from training.scenes import Photos, View, draw_scene, whole_view
@@ -53,7 +54,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     photos = Photos(options.archive, held_out=False)
-    model, location = build().train(), LocationLoss()
+    model, location = build().train().to(options.device), LocationLoss().to(options.device)
     if options.start:
         load_start(model, options.start)
     average = copy.deepcopy(model)
@@ -66,7 +67,7 @@ def train(options: argparse.Namespace) -> None:
     optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01)
     step, seconds = 0, 0.0
     if (options.out / "last.pt").exists():
-        saved = torch.load(options.out / "last.pt", weights_only=True)
+        saved = torch.load(options.out / "last.pt", map_location=options.device, weights_only=True)
         step, seconds = saved["step"], saved["seconds"]
         for part, name in ((model, "model"), (average, "average"), (location, "location"), (optimizer, "optimizer")):
             part.load_state_dict(saved[name])
@@ -105,19 +106,20 @@ def schedule(step: int, steps: int) -> float:
 
 
 def train_step(model, location, optimizer, photos, rng, *, progress: float) -> dict[str, float]:
+    device = next(model.parameters()).device
     sizes = LAST_SIZES if progress > 0.8 else SIZES
     size = int(rng.choice(list(sizes), p=[share for share, _ in sizes.values()]))
     scene = {"size": size, "objects": OBJECTS, "single": progress >= SINGLES_FROM}
     views = [view for _ in range(sizes[size][1]) for view in draw_scene(photos, rng, **scene)]
-    rgb, cover, weight = stack(views)
-    partner = torch.arange(len(views)) ^ 1
+    rgb, cover, weight = (part.to(device) for part in stack(views))
+    partner = torch.arange(len(views), device=device) ^ 1
     prompts.set_input_size(model, size)
     maps = model.image_encoder(rgb)
     cells, cell_weight = F.avg_pool2d(cover, 4), F.avg_pool2d(weight[:, None], 4)[:, 0]
-    twin = torch.tensor([view.twin for view in views])
+    twin = torch.tensor([view.twin for view in views], device=device)
     location_loss, peak = location(maps[0], cells, cell_weight, partner, twin)
     segmentation, ious = [], []
-    order = torch.from_numpy(rng.permutation(len(views)))
+    order = torch.from_numpy(rng.permutation(len(views))).to(device)
     for group in order.chunk(2):
         first = draw(prompts.FIRST_PROMPTS, rng)
         following = draw(prompts.NEXT_PROMPTS, rng)
@@ -125,15 +127,15 @@ def train_step(model, location, optimizer, photos, rng, *, progress: float) -> d
         truth, counted = cover[group].flatten(0, 1), weight[group].repeat_interleave(OBJECTS, 0)
         seen = (truth > 0.5).sum((1, 2)) >= 6
         other = partner[group]
-        prompt = prompts.first_prompt(first, cover[group], maps[0][group], maps[0][other], cells[other], rng)
+        prompt, guidance = prompts.first_prompt(first, cover[group], maps[0][group], maps[0][other], cells[other], rng)
         for turn in range(2):
-            logits, predicted = prompts.decode(model, rows, prompt)
+            logits, predicted = prompts.decode(model, rows, prompt, guidance if turn == 0 else NO_GUIDANCE)
             loss = segmentation_loss(logits, predicted, truth, counted)
             segmentation.append(loss[seen])
             if turn == 0:
                 prompt = prompts.next_prompt(following, prompt, logits, predicted, truth, rng)
         ious.append(best_iou(logits, predicted, truth, counted)[seen])
-    identity = identity_loss(maps[0], cells, partner) if progress >= IDENTITY_FROM else torch.zeros(())
+    identity = identity_loss(maps[0], cells, partner) if progress >= IDENTITY_FROM else maps[0].new_zeros(())
     loss = torch.cat(segmentation).mean() + 0.5 * location_loss + 0.3 * identity
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at input size {size}")
@@ -166,7 +168,7 @@ def stack(views: list[View]) -> tuple[Tensor, Tensor, Tensor]:
 
 def best_iou(logits: Tensor, predicted: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
     """IoU of the mask that the model itself would keep: the best predicted of the three."""
-    rows = torch.arange(len(logits))
+    rows = torch.arange(len(logits), device=logits.device)
     return iou(logits.detach(), cover, weight)[rows, 1 + predicted.detach()[:, 1:].argmax(1)]
 
 
@@ -174,6 +176,7 @@ def best_iou(logits: Tensor, predicted: Tensor, cover: Tensor, weight: Tensor) -
 def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 512) -> dict[str, float]:
     """Mean IoU after one inner click and after one box, and how often a mirrored reference finds its object again."""
     photos, rng = Photos(archive, held_out=True), np.random.default_rng(0)
+    device = next(model.parameters()).device
     model.eval()
     prompts.set_input_size(model, size)
     scores: dict[str, list[float]] = {"point_iou": [], "box_iou": [], "peak": []}
@@ -187,20 +190,16 @@ def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 5
             whole_view(picture, masks, ignore, size=size),
             whole_view(picture[:, ::-1], masks[:, :, ::-1], ignore[:, ::-1], size=size),
         ]
-        rgb, cover, weight = stack(views)
+        rgb, cover, weight = (part.to(device) for part in stack(views))
         maps = model.image_encoder(rgb)
         cells = F.avg_pool2d(cover, 4)
-        _, peak = LocationLoss()(
-            maps[0],
-            cells,
-            F.avg_pool2d(weight[:, None], 4)[:, 0],
-            torch.tensor([1, 0]),
-            torch.zeros(2, dtype=torch.bool),
-        )
+        swapped, twin = torch.tensor([1, 0], device=device), torch.zeros(2, dtype=torch.bool, device=device)
+        share = F.avg_pool2d(weight[:, None], 4)[:, 0]
+        _, peak = LocationLoss().to(device)(maps[0], cells, share, swapped, twin)
         scores["peak"].append(peak.item())
         rows = [m[:1].repeat_interleave(len(masks), 0) for m in maps]
         for kind in ("point", "box"):
-            prompt = prompts.first_prompt(kind, cover[:1], maps[0][:1], maps[0][1:], cells[1:], rng)
+            prompt, _ = prompts.first_prompt(kind, cover[:1], maps[0][:1], maps[0][1:], cells[1:], rng)
             logits, predicted = prompts.decode(model, rows, prompt)
             kept = best_iou(logits, predicted, cover[0], weight[:1].expand(len(masks), -1, -1))
             scores[f"{kind}_iou"].append(kept.mean().item())
