@@ -13,10 +13,10 @@ from persam import backbones, io
 from persam import concept as concepts
 from persam.backbones.base import Backbone
 from persam.concept import Concept, Reference
-from persam.errors import ConceptError, MaskError
+from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.geometry import box_of, cell_cover
 from persam.location import locate
-from persam.presence import evidence, presence
+from persam.presence import evidence, presence, threshold_of
 from persam.recipes import PERSAM, TUNED, Recipe, find
 from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
 from persam.refine import first_decode, mask_logits, prompt_of, refine
@@ -32,10 +32,14 @@ INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to 
 
 @dataclass(frozen=True)
 class _Found:
-    """A result and the logits that its mask came from, for results that share a photo."""
+    """A result and the logits that its mask came from, for results that share a photo.
+
+    expected: how likely the likeliest cell showed the object, 0..1.
+    """
 
     result: Segmentation
     logits: Float[Array, "h w"]
+    expected: float
 
     def restricted(self, own: Bool[Array, "h w"]) -> Segmentation:
         mask = self.result.mask & own
@@ -48,11 +52,19 @@ class PerSAM:
     Args:
         backbone: as `persam.backbones.load` gives it.
         recipe: the settings that `learn` uses when it is not told otherwise.
+        threshold: the presence, 0..1, from which on an object counts as present; None takes the one fitted for the
+            backbone. A backbone without one refuses nothing: `persam eval absence` finds its threshold.
+
+    Raises:
+        PerSAMError: there is no such recipe, or the threshold is not in 0..1.
     """
 
-    def __init__(self, backbone: Backbone, *, recipe: str | Recipe = PERSAM):
+    def __init__(self, backbone: Backbone, *, recipe: str | Recipe = PERSAM, threshold: float | None = None):
         self.backbone = backbone
         self.recipe = find(recipe)
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise PerSAMError(f"the presence threshold must lie between 0 and 1, and {threshold} was given.")
+        self.threshold = threshold_of(backbone.name) if threshold is None else threshold
 
     @torch.inference_mode()
     def learn(self, images: Any, masks: Any, *, name: str = "object", recipe: str | Recipe | None = None) -> Concept:
@@ -93,6 +105,8 @@ class PerSAM:
     def segment(self, targets: Any, concept: Concept) -> Iterator[Segmentation]:
         """The concept in every target, one after the other; each photo is encoded once and then forgotten.
 
+        (A small object's surroundings are encoded a second time where the recipe says `zoom`.)
+
         Args:
             targets: a photo, a list, a folder, a glob, or an iterator of photos.
             concept: as `learn` gives it, for this backbone.
@@ -107,14 +121,18 @@ class PerSAM:
     def segment_together(self, targets: Any, concepts: Sequence[Concept]) -> Iterator[tuple[Segmentation, ...]]:
         """Several concepts in every target, each photo encoded once: for every photo a result a concept, in order.
 
-        A pixel belongs to one: where the masks of concepts that are present meet, the surer decoder has it. Raises as
-        `segment` does.
+        A pixel belongs to one: where the masks of concepts that are present meet, the surer decoder has it; one that is
+        not present has none. Raises as `segment` does, and ConceptError without a concept.
         """
+        if not concepts:
+            raise ConceptError("there is no concept to look for: give at least one.")
+        owned = [self._own(concept) for concept in concepts]
         for target in iter_targets(targets):
             rgb = target.read()
             embedding = self.embed(rgb)
-            found = [self._find(rgb, embedding, self._own(concept), target) for concept in concepts]
-            owner = np.stack([np.where(f.result.present, f.logits, -np.inf) for f in found]).argmax(0)
+            found = [self._find(rgb, embedding, concept, target) for concept in owned]
+            logits = np.stack([np.where(f.result.present, f.logits, -np.inf) for f in found])
+            owner = np.where(np.isinf(logits).all(0), -1, logits.argmax(0))
             yield tuple(f.restricted(owner == number) for number, f in enumerate(found))
 
     def segment_instances(
@@ -154,7 +172,7 @@ class PerSAM:
         for _ in range(limit):
             found = self._find(rgb, embedding, concept, target, taken=taken)
             new = found.result.mask & free
-            if not found.result.present or 2 * new.sum() < found.result.mask.sum():
+            if not found.result.present or found.expected < 0.5 or 2 * new.sum() < found.result.mask.sum():
                 return
             yield found.restricted(free)
             free &= ~new
@@ -176,7 +194,7 @@ class PerSAM:
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        probability, present = presence(evidence(concept.semantic, embedding, final.logits), self.backbone.name)
+        probability = presence(evidence(concept, embedding, final.logits), self.backbone.name)
         full = mask_logits(final.logits, embedding.frame)
         if concept.recipe.zoom:
             full = look_closer(self.backbone, rgb, full, prior.points_xy[0])
@@ -186,7 +204,7 @@ class PerSAM:
             mask=mask,
             score=min(1.0, max(0.0, final.predicted_iou)),
             presence=probability,
-            present=present and bool(mask.any()),
+            present=probability >= self.threshold and bool(mask.any()),
             box_xyxy=box_of(mask),
             points_xy=prior.points_xy.cpu().numpy(),
             labels=prior.labels.cpu().numpy(),
@@ -196,7 +214,7 @@ class PerSAM:
             source=target.source,
             read=target.read,
         )
-        return _Found(result, logits)
+        return _Found(result, logits, expected=1.0 if prior.posterior is None else float(prior.posterior.max()))
 
     def _learn(self, references: tuple[Reference, ...], recipe: Recipe, name: str) -> Concept:
         concept = concepts.learn(
@@ -245,6 +263,7 @@ def load(
     *,
     device: str | torch.device = "auto",
     recipe: str | Recipe = PERSAM,
+    threshold: float | None = None,
     base: str | Path | None = None,
     pixels: backbones.Pixels | None = None,
 ) -> PerSAM:
@@ -254,6 +273,7 @@ def load(
         model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), or the path of a SAM checkpoint.
         device: `auto` takes CUDA, then MPS, then the CPU.
         recipe: the default settings of `learn`.
+        threshold: the presence from which on an object counts as present; None takes the one fitted for the model.
         base: what a LoRA file such as SAMed's belongs to; without it, the named SAM of the same width.
         pixels: how pixels reach the encoder: `sam` by Meta's mean and deviation, `unit` as 0 to 1 (MedSAM's training);
             by default what the file says, else `sam`.
@@ -263,7 +283,7 @@ def load(
         PerSAMError: the device is not there, or there is no such recipe.
     """
     chosen = find(recipe)  # before weights are fetched
-    return PerSAM(backbones.load(model, device=device, base=base, pixels=pixels), recipe=chosen)
+    return PerSAM(backbones.load(model, device=device, base=base, pixels=pixels), recipe=chosen, threshold=threshold)
 
 
 def segment(

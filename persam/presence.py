@@ -1,4 +1,8 @@
-"""Whether the object is in the photo at all: evidence, and a threshold fitted for every backbone."""
+"""Whether the object is in the photo at all: evidence, and a curve fitted for every backbone.
+
+The peak of the similarity says little: in every photo some cell is the most similar one. What the decoder took for the
+object is asked instead whether each part of the object is found in it again (backward matching).
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from persam.concept import Concept
+from persam.prototypes import Cells, share_found
 from persam.types import ImageEmbedding
 
 
@@ -18,33 +24,29 @@ class Calibration:
     spread: float
 
     def presence(self, evidence: float) -> float:
+        """0 to 1."""
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, (evidence - self.threshold) / self.spread))))
 
 
-# Fitted by `persam eval absence`; a backbone without a row here refuses nothing (its presence is the bare cosine).
+# By backbone. `persam eval absence` gives the threshold of one that has no row yet, see `threshold_of`.
 CALIBRATIONS: dict[str, Calibration] = {}
 
 
-def evidence(semantic: Float[Tensor, "c"], embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:
-    """Cosine between the mean feature of the found mask and of the reference's object, -1..1.
-
-    The peak alone says little: in every photo some cell is the most similar one. Pooled over what the decoder took for
-    the object, a wrong object differs. An empty mask is no evidence: -1.
-    """
+def evidence(concept: Concept, embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:
+    """How well the object's parts are found again in the cells of a mask, -1..1; an empty mask is no evidence: -1."""
     side = embedding.features.shape[-1]
     cover = F.adaptive_avg_pool2d((logits > 0).float()[None, None], (side, side))[0, 0]
-    cover = cover * (cover >= 0.5 * cover.max())
-    inside = embedding.frame.valid(cover)
-    if not inside.any():
-        return -1.0
-    features = embedding.frame.valid(embedding.features)
-    pooled = (features * inside).sum((1, 2)) / inside.sum()
-    return float(F.cosine_similarity(pooled, semantic, dim=0))
+    inside = embedding.frame.valid((cover > 0) & (cover >= 0.5 * cover.max()))
+    return share_found(concept.prototypes, Cells.of(embedding, inside))
 
 
-def presence(value: float, backbone: str) -> tuple[float, bool]:
-    """Presence in 0..1, and whether it speaks for the object being there."""
-    if backbone not in CALIBRATIONS:
-        return max(0.0, value), value > -1.0
-    probability = CALIBRATIONS[backbone].presence(value)
-    return probability, probability >= 0.5
+def presence(value: float, backbone: str) -> float:
+    """Evidence as presence, 0..1: by the backbone's calibration, or the bare evidence where it has none."""
+    if backbone in CALIBRATIONS:
+        return CALIBRATIONS[backbone].presence(value)
+    return min(1.0, max(0.0, value))
+
+
+def threshold_of(backbone: str) -> float:
+    """The presence from which on an object counts as there: one half; 0, which refuses nothing, without calibration."""
+    return 0.5 if backbone in CALIBRATIONS else 0.0

@@ -106,6 +106,17 @@ def log_ratio(prototypes: Prototypes, embedding: ImageEmbedding) -> Float[Tensor
     return ((as_object - as_other) / TEMPERATURE).view(embedding.frame.valid_hw)
 
 
+def share_found(prototypes: Prototypes, cells: Cells) -> float:
+    """How well the object's parts are found again among some cells, up to 1: each part's best likeness, by its share.
+
+    The other way round than `log_ratio`: not what a cell looks like, but whether every part has one. -1 without cells.
+    """
+    if not len(cells.features):
+        return -1.0
+    likeness = _likeness(cells, prototypes.foreground, prototypes.foreground_colour).amax(0)
+    return float((likeness * prototypes.foreground_share).sum() / prototypes.foreground_share.sum())
+
+
 def _evidence(
     cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"], share: Float[Tensor, "k"]
 ) -> Float[Tensor, "n"]:

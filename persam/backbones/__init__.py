@@ -67,6 +67,8 @@ def load(
         if samed.SIGNATURE in tensors:
             base_file = _file(samed.base_name(tensors) if base is None else base)
             tensors, pixels = samed.merge(read(base_file), tensors), pixels or "unit"
+        elif base is not None:
+            raise WeightsError("this is a whole model, and a base goes with a LoRA file. Leave the base out.")
         model = _kind_of(tensors).from_tensors(tensors)
     except WeightsError as error:
         raise error if str(file) in str(error) else WeightsError(f"{file}: {error}") from error
