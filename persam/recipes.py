@@ -1,5 +1,6 @@
 """Named, frozen settings of the method. Everything that differs between PerSAM, PerSAM-F and ours is a field here."""
 
+import ast
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -72,17 +73,48 @@ PERSAM = Recipe("persam")
 PERSAM_F = replace(PERSAM, name="persam_f", first_mask="weighted", boxes=(True, True))
 
 RECIPES = {recipe.name: recipe for recipe in (PERSAM, PERSAM_F, OFFICIAL_PERSAM, OFFICIAL_PERSAM_F)}
+SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
+    "target_feature": ("mean", "mean_max"),
+    "grey_level": (None, *range(1, 256)),
+    "points": ("pixels", "prototypes"),
+    "negative_point": (True, False),
+    "guidance": (None, "published", "aligned"),
+    "placement": ("after_softmax", "before_softmax"),
+    "semantic": (True, False),
+    "first_mask": ("single", "best", "weighted"),
+    "choice": ("predicted_iou", "agreement"),
+    "one_piece": (True, False),
+    "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
+    "zoom": (True, False),
+    "fit_at": ("original", "decoder"),
+}
 TUNED = {PERSAM: PERSAM_F, OFFICIAL_PERSAM: OFFICIAL_PERSAM_F}  # what `tune` turns a recipe into
 
 
 def find(recipe: str | Recipe) -> Recipe:
-    """The recipe of that name, or the recipe itself.
+    """The recipe of that name, a variation of one, or the recipe itself.
+
+    A variation is written `persam@zoom=False` or `persam@boxes=(True,)@semantic=False`: what an ablation changes.
 
     Raises:
-        PerSAMError: there is no recipe of that name.
+        PerSAMError: there is no recipe of that name, or no such setting of it.
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
-        raise PerSAMError(f"there is no recipe named {recipe!r}. Choose one of: {', '.join(RECIPES)}.")
-    return RECIPES[recipe]
+    name, *changes = recipe.split("@")
+    if name not in RECIPES:
+        raise PerSAMError(f"there is no recipe named {name!r}. Choose one of: {', '.join(RECIPES)}.")
+    varied = RECIPES[name]
+    for change in changes:
+        setting, equals, text = change.partition("=")
+        if not equals or setting not in SETTINGS:
+            raise PerSAMError(f"a recipe has no setting {setting!r}. Its settings are: {', '.join(SETTINGS)}.")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text  # the name of a choice, such as `predicted_iou`
+        allowed = SETTINGS[setting]
+        if value not in allowed:
+            raise PerSAMError(f"{setting} cannot be {text}. It can be: {', '.join(map(str, allowed[:8]))}.")
+        varied = replace(varied, **{setting: value})
+    return replace(varied, name=recipe)
