@@ -200,11 +200,12 @@ class PerSAM:
             full = look_closer(self.backbone, rgb, full, prior.points_xy[0])
         logits = full.cpu().numpy()
         mask = logits > 0
+        sure = probability >= self.threshold or not concept.recipe.refuses
         result = Segmentation(
             mask=mask,
             score=min(1.0, max(0.0, final.predicted_iou)),
             presence=probability,
-            present=probability >= self.threshold and bool(mask.any()),
+            present=sure and bool(mask.any()),
             box_xyxy=box_of(mask),
             points_xy=prior.points_xy.cpu().numpy(),
             labels=prior.labels.cpu().numpy(),

@@ -29,6 +29,7 @@ class Recipe:
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
+    refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
 
@@ -45,6 +46,7 @@ class Recipe:
     one_piece: bool = True
     boxes: tuple[bool, ...] = (False, True)
     zoom: bool = True
+    refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
 
 
@@ -57,6 +59,7 @@ OFFICIAL_PERSAM = Recipe(
     choice="predicted_iou",
     one_piece=False,
     zoom=False,
+    refuses=False,
 )
 OFFICIAL_PERSAM_F = replace(
     OFFICIAL_PERSAM,
@@ -86,6 +89,7 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "one_piece": (True, False),
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
+    "refuses": (True, False),
     "fit_at": ("original", "decoder"),
 }
 TUNED = {PERSAM: PERSAM_F, OFFICIAL_PERSAM: OFFICIAL_PERSAM_F}  # what `tune` turns a recipe into

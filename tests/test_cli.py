@@ -300,7 +300,7 @@ def test_eval_prints_a_table_and_says_where_everything_is(persam):
     assert code == 0
     title, head, *rows = out.splitlines()
     assert title == "album with colour, 2 objects, in percent:"
-    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "S/PHOTO"]
+    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "ACCEPTED", "S/PHOTO"]
     assert [row.split()[:3] for row in rows] == [
         ["persam", "mean", "6"],
         ["official_persam", "mean", "6"],

@@ -43,5 +43,5 @@ def test_every_setting_can_be_varied_and_every_recipe_keeps_to_them():
 
 def test_the_official_recipes_have_none_of_our_changes():
     for recipe in (OFFICIAL_PERSAM, TUNED[OFFICIAL_PERSAM]):
-        ours = (recipe.points, recipe.choice, recipe.one_piece, recipe.zoom)
-        assert ours == ("pixels", "predicted_iou", False, False)
+        ours = (recipe.points, recipe.choice, recipe.one_piece, recipe.zoom, recipe.refuses)
+        assert ours == ("pixels", "predicted_iou", False, False, False)

@@ -108,7 +108,7 @@ class Episode:
 class Prediction:
     """The answer for one target.
 
-    mask: in the target's own size; all False when the object is not `present`.
+    mask: in the target's own size: the best guess, also when the object is not `present`.
     score: how good the mask is thought to be, 0 to 1.
     presence: how sure it is that the object is there, 0 to 1; `present` is this against a threshold.
     points_xy, labels: the prompt points (1 inside, 0 outside) in the target's pixels; none for methods without.

@@ -124,9 +124,7 @@ def oracle_box(model: PerSAM) -> Predict:
 
 
 def _prediction(found: Segmentation, seconds: float) -> Prediction:
-    # an absent object's mask counts as nothing found
-    mask = found.mask if found.present else np.zeros_like(found.mask)
-    return Prediction(mask, found.score, found.presence, found.present, found.points_xy, found.labels, seconds)
+    return Prediction(found.mask, found.score, found.presence, found.present, found.points_xy, found.labels, seconds)
 
 
 def _nothing(question: Question) -> Prediction:

@@ -28,7 +28,8 @@ class Metrics:
 
     iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands.
     located: share of photos whose first positive point lies on the object; None for a method without points.
-    jf, j_*, f_*: DAVIS. refused, accepted: share of photos without and with the object that were judged so.
+    accepted: share of photos with the object that were judged to hold it.
+    jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
     """
 
@@ -59,17 +60,21 @@ class Row:
 
 
 def measure_masks(answers: Iterable[Answer]) -> Metrics:
-    """IoU and boundary IoU summed over the photos, and the location metric."""
-    masks, bands = Overlap(), Overlap()
+    """IoU and boundary IoU summed over the photos, the location metric, and the share judged to hold the object.
+
+    Masks count as the method's best guess, also where it would say "not here": that judgement has its own column.
+    """
+    masks, bands, accepted = Overlap(), Overlap(), []
     points: list[bool | None] = []
     for answer in answers:
         truth = _truth(answer)
         masks += overlap(answer.prediction.mask, truth)
         bands += boundary_overlap(answer.prediction.mask, truth)
         points.append(points_at(answer.prediction, truth))
+        accepted.append(answer.prediction.present)
     without_points = all(point is None for point in points)
     located = None if without_points else float(np.mean([bool(point) for point in points]))
-    return Metrics(iou=masks.iou, biou=bands.iou, located=located)
+    return Metrics(iou=masks.iou, biou=bands.iou, located=located, accepted=float(np.mean(accepted)))
 
 
 def points_at(prediction: Prediction, truth: Bool[Array, "h w"]) -> bool | None:
