@@ -227,7 +227,15 @@ def _load(options: argparse.Namespace, model: str | None = None) -> "PerSAM":
 
     recipe = find(options.recipe or "persam")
     name = model or options.model or "nano"
-    return load(name, device=options.device, recipe=recipe, base=options.base, pixels=options.pixels)
+    threshold = getattr(options, "threshold", None)
+    return load(
+        name,
+        device=options.device,
+        recipe=recipe,
+        threshold=threshold,
+        base=options.base,
+        pixels=options.pixels,
+    )
 
 
 def _make_writable(folder: Path) -> None:

@@ -75,6 +75,13 @@ def command_line() -> argparse.ArgumentParser:
         metavar="N",
         help="find up to N of it in every photo (default: the most similar one)",
     )
+    segment.add_argument(
+        "--threshold",
+        type=float,
+        metavar="T",
+        help="presence from 0 to 1 from which on it counts as found (default: fitted for nano; `persam eval absence` "
+        "finds one for another model, which refuses nothing without)",
+    )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
     _model_options(segment, model_help="; with --concept: the one it was learned with")
 

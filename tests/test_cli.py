@@ -22,7 +22,10 @@ from tests.eval.scenes import davis
 def colours(monkeypatch) -> ColourBackbone:
     """Every model is the colour stand-in, and needs no weights."""
     backbone = ColourBackbone()
-    monkeypatch.setattr("persam.model.load", lambda model, *, recipe, **_: PerSAM(backbone, recipe=recipe))
+    monkeypatch.setattr(
+        "persam.model.load",
+        lambda model, *, recipe, threshold=None, **_: PerSAM(backbone, recipe=recipe, threshold=threshold),
+    )
     monkeypatch.setattr("persam.scales.STEPS", 20)  # the fit has tests of its own
     return backbone
 
@@ -140,7 +143,7 @@ def test_learn_takes_a_name(persam):
 def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, monkeypatch):
     asked = []
 
-    def load(model, *, device, recipe, base, pixels):
+    def load(model, *, device, recipe, threshold, base, pixels):
         asked.append((model, device))
         return PerSAM(ColourBackbone(), recipe=recipe)
 
@@ -155,7 +158,7 @@ def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, monkey
 def test_a_checkpoints_base_and_pixels_reach_the_model(persam, monkeypatch):
     asked = []
 
-    def load(model, *, device, recipe, base, pixels):
+    def load(model, *, device, recipe, threshold, base, pixels):
         asked.append((model, base, pixels))
         return PerSAM(ColourBackbone(), recipe=recipe)
 
@@ -734,3 +737,13 @@ def test_an_error_in_a_process_is_one_line_and_ends_with_2(here):
     done = process("segment", "none.jpg", "mask.png", "album", "-o", "found", cwd=here)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "persam: cannot read the image none.jpg: there is no such file. Check the path.\n"
+
+
+@pytest.mark.usefixtures("colours", "here", "calibrated")
+def test_a_threshold_of_ones_own_decides_what_counts_as_found(persam):
+    command = "segment ref.png mask.png ref.png -o found"
+    assert records(persam(f"{command} --threshold 0")[1])[0]["present"] is True
+    assert records(persam(f"{command} --threshold 1")[1])[0]["present"] is False
+    code, _, err = persam(f"{command} --threshold 7")
+    assert code == 2
+    assert "the presence threshold must lie between 0 and 1, and 7.0 was given" in err
