@@ -17,7 +17,7 @@ from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.geometry import box_of, cell_cover
 from persam.location import locate
 from persam.presence import evidence, presence, threshold_of
-from persam.recipes import PERSAM, TUNED, Recipe, find
+from persam.recipes import PERSAM, Recipe, find, tuned
 from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
 from persam.refine import first_decode, mask_logits, prompt_of, refine
 from persam.scales import fit_weights
@@ -100,7 +100,7 @@ class PerSAM:
                 f"the concept {concept.name!r} has no reference photos to tune on (a file does not hold them): "
                 "learn it again and tune before saving."
             )
-        return self._learn(concept.references, TUNED.get(concept.recipe, concept.recipe), concept.name)
+        return self._learn(concept.references, tuned(concept.recipe), concept.name)
 
     def segment(self, targets: Any, concept: Concept) -> Iterator[Segmentation]:
         """The concept in every target, one after the other; each photo is encoded once and then forgotten.

@@ -95,6 +95,13 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
 TUNED = {PERSAM: PERSAM_F, OFFICIAL_PERSAM: OFFICIAL_PERSAM_F}  # what `tune` turns a recipe into
 
 
+def tuned(recipe: Recipe) -> Recipe:
+    """The recipe that fits PerSAM-F's two weights where this one takes the best mask."""
+    if recipe.first_mask == "weighted":
+        return recipe
+    return TUNED.get(recipe) or find(f"{recipe.name}@first_mask=weighted")
+
+
 def find(recipe: str | Recipe) -> Recipe:
     """The recipe of that name, a variation of one, or the recipe itself.
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from persam.errors import PerSAMError
-from persam.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, RECIPES, SETTINGS, TUNED, Recipe, find
+from persam.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, RECIPES, SETTINGS, TUNED, Recipe, find, tuned
 
 
 def test_a_name_a_variation_and_a_recipe_itself():
@@ -45,3 +45,11 @@ def test_the_official_recipes_have_none_of_our_changes():
     for recipe in (OFFICIAL_PERSAM, TUNED[OFFICIAL_PERSAM]):
         ours = (recipe.points, recipe.choice, recipe.one_piece, recipe.zoom, recipe.refuses)
         assert ours == ("pixels", "predicted_iou", False, False, False)
+
+
+def test_every_recipe_has_one_that_fits_weights():
+    assert tuned(PERSAM) is PERSAM_F
+    assert tuned(PERSAM_F) is PERSAM_F
+    varied = tuned(find("persam@zoom=False"))
+    assert (varied.first_mask, varied.zoom) == ("weighted", False)
+    assert find(varied.name) == varied
