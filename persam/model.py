@@ -194,10 +194,13 @@ class PerSAM:
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        probability = presence(evidence(concept, embedding, final.logits), self.backbone.name)
+        found = evidence(concept, embedding, final.logits)
         full = mask_logits(final.logits, embedding.frame)
-        if concept.recipe.zoom:
-            full = look_closer(self.backbone, rgb, full, prior.points_xy[0])
+        closer = look_closer(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
+        if closer is not None:
+            full = closer.full
+            found = max(found, evidence(concept, closer.embedding, closer.logits))
+        probability = presence(found, self.backbone.name)
         logits = full.cpu().numpy()
         mask = logits > 0
         sure = probability >= self.threshold or not concept.recipe.refuses

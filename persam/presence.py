@@ -5,13 +5,16 @@ object is asked instead whether each part of the object is found in it again (ba
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from persam.concept import Concept
+from persam.errors import PerSAMError
 from persam.prototypes import Cells, share_found
 from persam.types import ImageEmbedding
 
@@ -28,8 +31,34 @@ class Calibration:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, (evidence - self.threshold) / self.spread))))
 
 
-# By backbone. `persam eval absence` gives the threshold of one that has no row yet, see `threshold_of`.
-CALIBRATIONS: dict[str, Calibration] = {}
+# By backbone: `fit` to the evidence of every second sequence of the absence protocol (the first, third, ...).
+CALIBRATIONS: dict[str, Calibration] = {"nano": Calibration(threshold=0.731, spread=0.0593)}
+
+
+def fit(evidence: Sequence[float], held: Sequence[bool]) -> Calibration:
+    """The curve for a backbone that has none: logistic regression in which either kind of photo weighs the same.
+
+    Args:
+        evidence: of photos with and without the object: `Segmentation.presence` of a backbone without a calibration.
+        held: whether each photo holds the object.
+
+    Raises:
+        PerSAMError: photos of one kind are missing, or evidence does not rise with presence.
+    """
+    values, truth = np.asarray(evidence, dtype=float), np.asarray(held, dtype=bool)
+    if truth.all() or not truth.any():
+        raise PerSAMError("a calibration needs photos that hold the object, and photos that do not.")
+    weight = np.where(truth, 0.5 / truth.mean(), 0.5 / (~truth).mean())
+    design = np.stack([values, np.ones_like(values)])
+    slope = np.zeros(2)
+    for _ in range(50):  # Newton's method, with a ridge that keeps separable evidence finite
+        probability = 1 / (1 + np.exp(-np.clip(slope @ design, -30, 30)))
+        gradient = design @ (weight * (truth - probability)) - 1e-2 * slope
+        curvature = (design * (weight * probability * (1 - probability))) @ design.T + 1e-2 * np.eye(2)
+        slope = slope + np.linalg.solve(curvature, gradient)
+    if not slope[0] > 0:
+        raise PerSAMError("the evidence is no higher where the object is: these photos calibrate nothing.")
+    return Calibration(threshold=float(-slope[1] / slope[0]), spread=float(1 / slope[0]))
 
 
 def evidence(concept: Concept, embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:

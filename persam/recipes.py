@@ -44,7 +44,7 @@ class Recipe:
     first_mask: Literal["single", "best", "weighted"] = "best"
     choice: Literal["predicted_iou", "agreement"] = "agreement"
     one_piece: bool = True
-    boxes: tuple[bool, ...] = (False, True)
+    boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
@@ -58,6 +58,7 @@ OFFICIAL_PERSAM = Recipe(
     first_mask="single",
     choice="predicted_iou",
     one_piece=False,
+    boxes=(False, True),
     zoom=False,
     refuses=False,
 )
@@ -73,7 +74,7 @@ OFFICIAL_PERSAM_F = replace(
     fit_at="original",
 )
 PERSAM = Recipe("persam")
-PERSAM_F = replace(PERSAM, name="persam_f", first_mask="weighted", boxes=(True, True))
+PERSAM_F = replace(PERSAM, name="persam_f", first_mask="weighted")
 
 RECIPES = {recipe.name: recipe for recipe in (PERSAM, PERSAM_F, OFFICIAL_PERSAM, OFFICIAL_PERSAM_F)}
 SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be

@@ -44,7 +44,15 @@ _MOBILE_SAM = "https://github.com/ChaoningZhang/MobileSAM/raw/f706ad9c4eb7f219c0
 TABLE: dict[str, Source] = {
     source.name: source
     for source in (
-        Source("nano", "nano.safetensors", None, None, None, "Apache-2.0", "bundled, 512-pixel input"),
+        Source(
+            "nano",
+            "nano.safetensors",
+            None,
+            "ae39c4c8ea8a4f4016c62631a682340100b90c7cf90c4f0ebd2c96c317f1ff6f",
+            9_056_544,
+            "Apache-2.0",
+            "bundled, 512-pixel input",
+        ),
         Source(
             "vit_t",
             "mobile_sam.pt",

@@ -5,6 +5,7 @@ wide photo has a dozen cells there; in a cut-out around it, it has a hundred. Wh
 same thing: a mask that departs too far from the first is not taken.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from persam.backbones.base import Backbone
 from persam.geometry import Frame, box_of
 from persam.refine import ELSEWHERE, mask_logits, one_piece
-from persam.types import Prompt
+from persam.types import ImageEmbedding, Prompt
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.5  # side of the cut-out over the longer side of the mask's box
@@ -24,10 +25,19 @@ LARGEST = 0.6  # of the photo's longer side: a cut-out beyond it would show litt
 SAME = 0.5  # IoU with the first look below which the second one found something else
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the second look saw. full: the mask's logits in the photo's size. embedding, logits: the cut-out's own."""
+
+    full: Float[Tensor, "h w"]
+    embedding: ImageEmbedding
+    logits: Float[Tensor, "m m"]
+
+
 def look_closer(
     backbone: Backbone, rgb: UInt8[Array, "h w 3"], logits: Float[Tensor, "h w"], point_xy: Float[Tensor, "2"]
-) -> Float[Tensor, "h w"]:
-    """The mask's logits in the photo's size, decoded again from a cut-out; as they were where that is of no use.
+) -> Look | None:
+    """The mask decoded again from a cut-out; None where the object is large, or something else was found.
 
     Args:
         backbone: encodes the cut-out: the cost of a second photo.
@@ -38,7 +48,7 @@ def look_closer(
     box = box_of((logits > 0).cpu().numpy())
     window = None if box is None else _window(box, (logits.shape[0], logits.shape[1]))
     if box is None or window is None:
-        return logits
+        return None
     x0, y0, x1, y1 = window
     before = logits[y0:y1, x0:x1]
     embedding = backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
@@ -56,10 +66,10 @@ def look_closer(
     alike = _iou(full > 0, before > 0)
     best = int((candidates.predicted_iou[0, 1:] + alike).argmax())
     if alike[best] < SAME:
-        return logits
+        return None
     closer = torch.full_like(logits, ELSEWHERE)
     closer[y0:y1, x0:x1] = full[best]
-    return closer
+    return Look(closer, embedding, three[best])
 
 
 def _window(box_xyxy: tuple[int, int, int, int], hw: tuple[int, int]) -> tuple[int, int, int, int] | None:

@@ -7,7 +7,7 @@ from persam.concept import Concept
 from persam.errors import PerSAMError
 from persam.geometry import Frame
 from persam.model import PerSAM
-from persam.presence import CALIBRATIONS, Calibration, evidence, presence, threshold_of
+from persam.presence import CALIBRATIONS, Calibration, evidence, fit, presence, threshold_of
 from persam.prototypes import Cells, summarise
 from persam.recipes import PERSAM
 from persam.types import ImageEmbedding
@@ -68,3 +68,24 @@ def test_a_threshold_of_ones_own_takes_the_place_of_the_fitted_one():
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(PerSAMError, match="threshold must lie between 0 and 1"):
             PerSAM(ColourBackbone(), threshold=wrong)
+
+
+def test_the_fitted_curve_crosses_between_the_kinds_whatever_their_numbers():
+    # 30 absent around 0.4 and 3 present around 0.8, each spread evenly: the middle is 0.6
+    absent = [0.3 + 0.2 * i / 29 for i in range(30)]
+    curve = fit([*absent, 0.7, 0.8, 0.9], [False] * 30 + [True] * 3)
+    assert curve.threshold == pytest.approx(0.6, abs=0.03)
+    assert curve.presence(0.4) < 0.2
+    assert curve.presence(0.8) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("values", "held", "message"),
+    [
+        ([0.1, 0.2], [True, True], "needs photos that hold the object, and photos that do not"),
+        ([0.9, 0.8, 0.1, 0.2], [False, False, True, True], "no higher where the object is"),
+    ],
+)
+def test_what_calibrates_nothing_is_an_error(values, held, message):
+    with pytest.raises(PerSAMError, match=message):
+        fit(values, held)
