@@ -85,7 +85,8 @@ class LocationLoss(nn.Module):
         negative = _mean(F.softplus(in_partner), outside_partner)
         elsewhere = torch.ones(images, images, dtype=torch.bool, device=features.device)
         elsewhere[own, own] = elsewhere[own, partner] = False
-        foreign = F.softplus(logits).mean(-1).transpose(1, 2)[elsewhere].reshape(images, -1, objects).mean(1)
+        foreign = F.softplus(logits).mean(-1).transpose(1, 2)[elsewhere].reshape(images, -1, objects)
+        foreign = foreign.mean(1) if images > 2 else foreign.sum(1)  # one photo alone: nothing is foreign to it
         shared = logits.masked_fill(~elsewhere[:, None, :, None], float("-inf")).flatten(2)
         candidates = torch.cat([in_partner.masked_fill(~(inside_partner | outside_partner), -1e4), shared], dim=-1)
         peak = candidates.logsumexp(-1) - in_partner.masked_fill(~inside_partner, -1e4).logsumexp(-1)
