@@ -59,6 +59,11 @@ class Photos:
         lines = self._zip.read("index.jsonl").decode().splitlines()
         photos = [Photo(**json.loads(line)) for line in lines]
         self.photos = [photo for photo in photos if photo.masks and photo.held_out == held_out]
+        if not any(photo.source in SOURCE_SHARES for photo in self.photos):
+            raise ValueError(
+                f"{archive} has no {'held-out' if held_out else 'training'} photo with a mask among its {len(photos)}. "
+                f"Add photos (one id in twenty is held out), or give their source, one of {', '.join(SOURCE_SHARES)}."
+            )
         self._by_source = {s: [p for p in self.photos if p.source == s] for s in SOURCE_SHARES}
         self._shares = np.array([share if self._by_source[s] else 0.0 for s, share in SOURCE_SHARES.items()])
         self._shares /= self._shares.sum()
