@@ -1,6 +1,6 @@
 """Train nano: `python -m training.train --archive train.zip --start DIR --out runs/nano`.
 
-Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), appends
+Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), adds
 held-out numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run
 that made the bundled model is described in `persam/models/NANO.md`.
 """
@@ -54,6 +54,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     photos = Photos(options.archive, held_out=False)
+    Photos(options.archive, held_out=True)  # says now, not at the first evaluation, that there are none
     model, location = build().train().to(options.device), LocationLoss().to(options.device)
     if options.start:
         load_start(model, options.start)
@@ -66,12 +67,12 @@ def train(options: argparse.Namespace) -> None:
     ]
     optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01)
     step, seconds = 0, 0.0
+    running: dict[str, float] = {}
     if (options.out / "last.pt").exists():
         saved = torch.load(options.out / "last.pt", map_location=options.device, weights_only=True)
-        step, seconds = saved["step"], saved["seconds"]
+        step, seconds, running = saved["step"], saved["seconds"], saved.get("running", {})
         for part, name in ((model, "model"), (average, "average"), (location, "location"), (optimizer, "optimizer")):
             part.load_state_dict(saved[name])
-    running: dict[str, float] = {}
     while step < options.steps:
         started = time.perf_counter()
         for group in optimizer.param_groups:
@@ -91,11 +92,11 @@ def train(options: argparse.Namespace) -> None:
             print(step, f"{seconds:.0f}s", {name: round(value, 4) for name, value in running.items()}, flush=True)
         if step % options.eval_every == 0 or step == options.steps:
             row = {"step": step, "seconds": round(seconds), **running, **held_out(average, options.archive)}
-            append_row(options.out / "log.csv", row)
+            log(options.out / "log.csv", row)
             print(row, flush=True)
             export(average, options.out / "nano.safetensors")
             state = {"step": step, "seconds": seconds, "model": model.state_dict(), "average": average.state_dict()}
-            state |= {"location": location.state_dict(), "optimizer": optimizer.state_dict()}
+            state |= {"location": location.state_dict(), "optimizer": optimizer.state_dict(), "running": running}
             torch.save(state, options.out / "last.tmp")
             (options.out / "last.tmp").replace(options.out / "last.pt")
 
@@ -230,13 +231,18 @@ def export(model: nn.Module, path: Path) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
-def append_row(path: Path, row: dict) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if fresh:
-            writer.writeheader()
-        writer.writerow({name: round(row[name], 4) if isinstance(row[name], float) else row[name] for name in FIELDS})
+def log(path: Path, row: dict[str, float]) -> None:
+    """Adds the row; rows of its step or later are from before an interruption, and are made again."""
+    rows: list[dict] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [old for old in csv.DictReader(file) if int(old["step"]) < row["step"]]
+    rows.append({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
+    with path.with_suffix(".tmp").open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)  # a number that no step has given yet stays blank
+        writer.writeheader()
+        writer.writerows(rows)
+    path.with_suffix(".tmp").replace(path)
 
 
 if __name__ == "__main__":

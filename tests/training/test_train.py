@@ -1,0 +1,264 @@
+"""The program trains from end to end, goes on where it stopped as if it had not, and stops when numbers are wrong."""
+
+import csv
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import persam
+from persam.backbones import nano
+from tests.training.conftest import LEFT, PHOTOS, picture, plane, write_archive
+from training import train
+from training.objectives import LocationLoss
+from training.scenes import Photos, whole_view
+
+STEPS, EVAL_EVERY = 4, 2
+SIZES = (train.SIZES, train.LAST_SIZES)  # before `tiny` replaces them
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """Inputs of 64 pixels, one scene a step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "SIZES", {64: (1.0, 1)})
+        patch.setattr(train, "LAST_SIZES", {64: (1.0, 2)})
+        patch.setattr(train, "held_out", functools.partial(train.held_out, size=64))
+        yield
+
+
+def start(archive: Path, out: Path, *more: str) -> None:
+    """The command line, as the README has it."""
+    arguments = ["--archive", str(archive), "--out", str(out), "--steps", str(STEPS), "--threads", "1", *more]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["train", *arguments, "--eval-every", str(EVAL_EVERY)])
+        train.main()
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(archive, tmp_path_factory) -> Path:
+    """The folder of a run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("run")
+    start(archive, out)
+    return out
+
+
+def test_a_run_leaves_its_weights_its_log_and_a_place_to_go_on_from(finished):
+    assert sorted(path.name for path in finished.iterdir()) == ["last.pt", "log.csv", "nano.safetensors"]
+    assert (finished / "log.csv").read_text().splitlines()[0] == ",".join(train.FIELDS)
+    log = rows(finished)
+    assert [row["step"] for row in log] == ["2", "4"]
+    for row in log:
+        for name in ("loss", "identity", "seconds"):
+            assert float(row[name]) >= 0
+        for name in ("train_iou", "train_peak", "point_iou", "box_iou", "peak"):
+            assert 0 <= float(row[name]) <= 1
+
+
+def test_the_exported_weights_are_the_average_in_half_precision(finished):
+    exported = load_file(finished / "nano.safetensors")
+    saved = torch.load(finished / "last.pt", weights_only=True)
+    assert exported.keys() == saved["average"].keys() == nano.build().state_dict().keys()
+    for name, value in exported.items():
+        assert value.dtype == torch.float16
+        assert torch.equal(value, saved["average"][name].half())
+
+
+def test_every_part_is_trained(finished):
+    before = nano.build().state_dict()
+    after = torch.load(finished / "last.pt", weights_only=True)["model"]
+    for part in ("image_encoder.back", "image_encoder.neck", "prompt_encoder", "mask_decoder"):
+        assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith(part))
+    fixed = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+    assert torch.equal(before[fixed], after[fixed])
+
+
+def test_the_library_loads_the_weights_and_segments(finished):
+    model = persam.load(finished / "nano.safetensors", device="cpu")
+    photo = picture(PHOTOS[0])
+    concept = model.learn(photo, plane(LEFT) > 0)
+    (found,) = model.segment([photo], concept)
+    assert found.mask.shape == photo.shape[:2]
+
+
+@pytest.mark.parametrize("done", [2, 3], ids=["after an evaluation", "between evaluations"])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(archive, finished, tmp_path, monkeypatch, done):
+    calls = 0
+    step = train.train_step
+
+    def interrupted(*args, **kwargs):
+        nonlocal calls
+        if calls == done:
+            raise KeyboardInterrupt
+        calls += 1
+        return step(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            start(archive, tmp_path)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 2
+    start(archive, tmp_path)
+    whole, resumed = (torch.load(out / "last.pt", weights_only=True) for out in (finished, tmp_path))
+    assert resumed["step"] == whole["step"] == STEPS
+    for part in ("model", "average", "location"):
+        assert all(torch.equal(value, resumed[part][name]) for name, value in whole[part].items())
+    assert resumed["running"] == whole["running"]
+    assert [{**row, "seconds": ""} for row in rows(tmp_path)] == [{**row, "seconds": ""} for row in rows(finished)]
+
+
+def test_a_finished_run_started_again_is_left_as_it_is(archive, finished):
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    start(archive, finished)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_a_checkpoint_from_before_running_means_were_kept_still_goes_on(archive, finished, tmp_path):
+    saved = torch.load(finished / "last.pt", weights_only=True)
+    del saved["running"]
+    torch.save(saved | {"step": STEPS - 1}, tmp_path / "last.pt")
+    start(archive, tmp_path)
+    assert [row["step"] for row in rows(tmp_path)] == [str(STEPS)]
+
+
+def test_a_run_without_held_out_photos_stops_before_it_starts(tmp_path):
+    archive = write_archive(tmp_path / "few.zip", PHOTOS[:3])
+    with pytest.raises(ValueError, match="no held-out photo"):
+        start(archive, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+# --- one step
+
+
+@pytest.fixture
+def parts(archive):
+    model, location = nano.build().train(), LocationLoss()
+    groups = [{"params": [*model.parameters(), *location.parameters()]}]
+    return model, location, torch.optim.AdamW(groups, lr=1e-3), Photos(archive, held_out=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(parts):
+    model, location, *_ = parts
+    location.log_scale.data.fill_(float("inf"))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at input size 64"):
+        train.train_step(*parts, np.random.default_rng(0), progress=0.0)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_identity_enters_after_its_share_of_the_run(parts):
+    early = train.train_step(*parts, np.random.default_rng(1), progress=train.IDENTITY_FROM - 0.01)
+    late = train.train_step(*parts, np.random.default_rng(1), progress=0.9)  # two scenes: objects to tell apart
+    assert early["identity"] == 0
+    assert late["identity"] > 0
+
+
+def test_the_model_learns_a_step_it_sees_again_and_again(parts):
+    losses = [train.train_step(*parts, np.random.default_rng(3), progress=0.0)["loss"] for _ in range(8)]
+    assert min(losses[-3:]) < 0.8 * losses[0]
+
+
+# --- around the steps
+
+
+def test_the_learning_rate_warms_up_and_ends_at_a_hundredth():
+    assert train.schedule(0, 2400) == pytest.approx(1 / 60, rel=1e-3)
+    assert train.schedule(59, 2400) == pytest.approx(1, rel=2e-3)
+    assert train.schedule(1200, 2400) == pytest.approx(0.01 + 0.99 / 2)
+    assert train.schedule(2400, 2400) == pytest.approx(0.01)
+    assert all(train.schedule(i, 2400) > train.schedule(i + 1, 2400) for i in range(60, 2400))
+
+
+def test_input_sizes_are_drawn_with_shares_that_sum_to_one():
+    for sizes in SIZES:
+        assert sum(share for share, _ in sizes.values()) == pytest.approx(1)
+        assert all(size % 64 == 0 for size in sizes)  # whole cells, and a mask prompt that is halved twice
+
+
+def test_views_are_normalised_as_inference_normalises_photos(archive):
+    rgb, mask = picture(PHOTOS[0]), plane(LEFT)
+    inputs, cover, weight = train.stack([whole_view(rgb, mask[None], np.zeros_like(mask), size=96)])
+    assert (inputs.shape, cover.shape, weight.shape) == ((1, 3, 96, 96), (1, 1, 24, 24), (1, 24, 24))
+    assert torch.equal(inputs[0, :, 30, 20] * 127.5 + 127.5, torch.tensor([250.0, 250.0, 240.0]))
+    assert inputs[0, :, -1].abs().max() < 0.01  # padding is zero, but for 128 in place of 127.5
+
+
+def test_the_kept_mask_is_the_best_predicted_of_the_three():
+    cover = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+    shares = [[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]]
+    logits = torch.tensor(shares, dtype=torch.float32)[None, :, None] * 2 - 1
+    for kept, expected in ((1, 0.5), (2, 0.5), (3, 0.0)):
+        predicted = torch.tensor([[0.9, 0.1, 0.1, 0.1]])  # of the single mask: not asked
+        predicted[0, kept] = 0.8
+        assert train.best_iou(logits, predicted, cover, torch.ones(1, 1, 4)).tolist() == [expected]
+
+
+def test_held_out_numbers_are_of_the_held_out_photos_and_the_same_each_time(archive, monkeypatch):
+    asked = []
+    read = Photos.rgb
+    monkeypatch.setattr(Photos, "rgb", lambda self, photo: asked.append(photo.id) or read(self, photo))
+    model = nano.build()
+    numbers = train.held_out(model, archive)
+    assert asked == ["voc_034", "ecssd_001"]
+    assert numbers.keys() == {"point_iou", "box_iou", "peak"}
+    assert train.held_out(model, archive) == numbers
+
+
+def test_the_start_is_the_encoder_and_the_head_with_fine_maps_at_zero(tmp_path):
+    given = nano.build()
+    with torch.no_grad():
+        for parameter in given.parameters():
+            parameter.add_(0.5)
+    save_file(given.image_encoder.back.state_dict(), tmp_path / "mobilenetv2_deeplab.safetensors")
+    head = {}
+    for prefix, module in (
+        ("neck", given.image_encoder.neck),
+        ("pe", given.prompt_encoder),
+        ("dec", given.mask_decoder),
+    ):
+        head |= {f"{prefix}.{name}": value.half() for name, value in module.state_dict().items()}
+    head = {name: value for name, value in head.items() if "stride" not in name}
+    save_file(head, tmp_path / "spike_head.safetensors")
+    model = nano.build()
+    train.load_start(model, tmp_path)
+    for name, value in model.state_dict().items():
+        if "neck.stride" in name:
+            assert not value.any()
+        elif "back" in name:
+            assert torch.equal(value, given.state_dict()[name])
+        else:
+            assert torch.equal(value, given.state_dict()[name].half().float())
+
+
+def test_rows_made_again_after_an_interruption_replace_the_old_ones(tmp_path):
+    path = tmp_path / "log.csv"
+    for step, loss in ((200, 3.0), (400, 2.0), (400, 1.23456)):
+        train.log(path, {"step": step, "seconds": 10, "loss": loss})
+    assert [(row["step"], row["loss"], row["peak"]) for row in rows(tmp_path)] == [
+        ("200", "3.0", ""),
+        ("400", "1.2346", ""),
+    ]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_are_replaced_in_one_go(tmp_path, monkeypatch):
+    path = tmp_path / "nano.safetensors"
+    path.write_bytes(b"the last good ones")
+
+    def full_disk(weights, file):
+        Path(file).write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(train, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        train.export(nano.build(), path)
+    assert path.read_bytes() == b"the last good ones"
