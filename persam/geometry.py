@@ -107,6 +107,11 @@ def cell_cover(mask: Bool[Array, "h w"], frame: Frame, *, stride: int | None = N
     return F.avg_pool2d(square, stride or frame.stride)[0, 0]
 
 
+def decoded_cover(logits: Float[Tensor, "n h w"], frame: Frame) -> Float[Tensor, "n hv wv"]:
+    """The share of every cell with photo that decoded masks (logits over the padded square) cover, 0 to 1."""
+    return frame.valid(F.avg_pool2d((logits > 0).float()[None], logits.shape[-1] // frame.grid_side)[0])
+
+
 def foreground_cells(mask: Bool[Array, "h w"], frame: Frame) -> Bool[Tensor, "g g"]:
     """Cells that show the object: those it covers by half, or, when it is thinner than that, those it covers most.
 

@@ -80,12 +80,10 @@ class PerSAM:
         Raises:
             ImageError, MaskError: a photo or a mask cannot be used; the message says why.
         """
-        pairs = list(zip(_listed(images), _listed(masks), strict=False))
-        if len(pairs) != len(_listed(images)) or len(pairs) != len(_listed(masks)) or not pairs:
-            raise MaskError(
-                f"{len(_listed(images))} reference photos came with {len(_listed(masks))} masks: give one mask a photo."
-            )
-        references = tuple(self._reference(image, mask) for image, mask in pairs)
+        photos, marks = _listed(images), _listed(masks)
+        if len(photos) != len(marks) or not photos:
+            raise MaskError(f"{len(photos)} reference photos came with {len(marks)} masks: give one mask a photo.")
+        references = tuple(self._reference(image, mask) for image, mask in zip(photos, marks, strict=True))
         return self._learn(references, find(recipe) if recipe is not None else self.recipe, name)
 
     @torch.inference_mode()

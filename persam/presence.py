@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from persam.concept import Concept
 from persam.errors import PerSAMError
+from persam.geometry import decoded_cover
 from persam.prototypes import Cells, share_found
 from persam.types import ImageEmbedding
 
@@ -64,9 +64,8 @@ def fit(evidence: Sequence[float], held: Sequence[bool]) -> Calibration:
 
 def evidence(concept: Concept, embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:
     """How well the object's parts are found again in the cells of a mask, -1..1; an empty mask is no evidence: -1."""
-    side = embedding.features.shape[-1]
-    cover = F.adaptive_avg_pool2d((logits > 0).float()[None, None], (side, side))[0, 0]
-    inside = embedding.frame.valid((cover > 0) & (cover >= 0.5 * cover.max()))
+    cover = decoded_cover(logits[None], embedding.frame)[0]
+    inside = (cover > 0) & (cover >= 0.5 * cover.max())
     return share_found(concept.prototypes, Cells.of(embedding, inside))
 
 

@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from persam.backbones.base import Backbone
 from persam.concept import Concept
 from persam.decoder import NO_GUIDANCE, Guidance
-from persam.geometry import Frame, box_of
+from persam.geometry import Frame, box_of, decoded_cover
 from persam.recipes import Recipe
 from persam.scales import combine
 from persam.types import ImageEmbedding, LocationPrior, Prompt
@@ -95,7 +94,7 @@ def refine(
 
 def agreement(logits: Float[Tensor, "n h w"], posterior: Float[Tensor, "hv wv"], frame: Frame) -> Float[Tensor, "n"]:
     """Soft intersection over union of masks and the cells where the object is expected, 0 to 1."""
-    cover = frame.valid(F.avg_pool2d((logits > 0).float()[None], logits.shape[-1] // frame.grid_side)[0])
+    cover = decoded_cover(logits, frame)
     return torch.minimum(cover, posterior).sum((1, 2)) / torch.maximum(cover, posterior).sum((1, 2)).clamp(min=1e-6)
 
 
