@@ -130,6 +130,55 @@ def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
     return F.softplus(-logits[same & both_seen]).mean() + hardest.mean()
 
 
+class Strangers(nn.Module):
+    """Objects of earlier steps, which no cell of another object may be taken for.
+
+    A step sees a handful of photos, seldom two of a kind; this remembers some hundred of them, so that a car meets
+    other cars. The cross entropy of every cell of an object over its own mean feature (from the other view) and those
+    of all the strangers.
+    """
+
+    SHARPNESS = 12.0
+
+    def __init__(self, width: int, count: int = 1024):
+        super().__init__()
+        self.register_buffer("concepts", torch.zeros(count, width))
+        self.register_buffer("photos", torch.full((count,), -1))
+        self.register_buffer("met", torch.zeros((), dtype=torch.long))
+
+    def forward(self, features: Tensor, cover: Tensor, partner: Tensor, photo: Tensor, thing: Tensor) -> Tensor:
+        """The loss of the things among the images; then they are strangers themselves.
+
+        Args:
+            features: images x c x h x w.
+            cover: images x objects x h x w, the share of each cell that the object covers.
+            partner: images, the index of the other view of the same photo.
+            photo: images, a number for each photo, at least 0.
+            thing: images, whether their masks are things rather than regions.
+        """
+        cells = F.normalize(features.flatten(2), dim=1)
+        concepts = F.normalize(target_features(features, cover), dim=-1)
+        own = self.SHARPNESS * torch.einsum("ioc,icn->ion", concepts[partner], cells)
+        others = self.SHARPNESS * torch.einsum(
+            "qc,icn->iqn", self.concepts.clone(), cells
+        )  # they change before backward
+        known = (self.photos >= 0) & (self.photos != photo[:, None])
+        others = others.masked_fill(~known[..., None], float("-inf")).logsumexp(1)
+        inside = (cover.flatten(2) > 0.5) & (cover[partner].amax((-2, -1)) > 0.5)[..., None] & thing[:, None, None]
+        loss = F.softplus(others[:, None] - own)[inside].mean() if inside.any() else own.sum() * 0
+        self._meet(concepts.detach(), cover, photo, thing)
+        return loss
+
+    @torch.no_grad()
+    def _meet(self, concepts: Tensor, cover: Tensor, photo: Tensor, thing: Tensor) -> None:
+        seen = (cover.amax((-2, -1)) > 0.5) & thing[:, None]
+        count = len(self.photos)
+        new, of = concepts[seen][:count], photo[:, None].expand_as(seen)[seen][:count]
+        place = (self.met + torch.arange(len(new), device=new.device)) % count
+        self.concepts[place], self.photos[place] = new, of
+        self.met += len(new)
+
+
 def target_features(features: Tensor, cover: Tensor) -> Tensor:
     """Mean feature of the cells an object covers by half, or of the most covered ones: images x objects x c."""
     threshold = (0.5 * cover.amax((-2, -1), keepdim=True)).clamp(max=0.5)

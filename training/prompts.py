@@ -14,6 +14,7 @@ from training.objectives import target_features
 from training.scenes import MASK_STRIDE
 
 FIRST_PROMPTS = {"point": 0.28, "pair": 0.2, "box": 0.24, "concept": 0.28}
+FIRST_PROMPTS_OF_CONCEPTS = {"point": 0.2, "pair": 0.12, "box": 0.28, "concept": 0.4}
 NEXT_PROMPTS = {"same": 0.3, "predicted_box": 0.35, "true_box": 0.15, "correction": 0.2}
 
 
@@ -35,7 +36,14 @@ def set_input_size(model: nn.Module, size: int) -> None:
 
 
 def first_prompt(
-    kind: str, cover: Tensor, features: Tensor, reference: Tensor, reference_cover: Tensor, rng: np.random.Generator
+    kind: str,
+    cover: Tensor,
+    features: Tensor,
+    reference: Tensor,
+    reference_cover: Tensor,
+    rng: np.random.Generator,
+    *,
+    misplaced: float = 0.0,
 ) -> tuple[Prompt, Guidance]:
     """The first round's prompt of every object, and the guidance that goes with a concept's.
 
@@ -44,6 +52,7 @@ def first_prompt(
         cover: images x objects x h x w at a quarter of the input.
         features: images x c x cells x cells, of the images to prompt.
         reference: the other views' features, and `reference_cover` the objects' share of their cells.
+        misplaced: how often guidance after the softmax is stretched as in the official code.
     """
     planes, device = cover.flatten(0, 1), cover.device
     drawn = planes.cpu().numpy()
@@ -51,18 +60,30 @@ def first_prompt(
         return Prompt(box_xyxy=_jittered_boxes(drawn, rng).to(device)), NO_GUIDANCE
     inside = _clicks(drawn, rng).to(device)
     if kind == "concept":
-        return _concept_prompt(planes, inside, features, reference, reference_cover, rng)
+        return _concept_prompt(planes, inside, features, reference, reference_cover, rng, misplaced)
     if kind == "point":
         return Prompt(inside[:, None], torch.ones(len(planes), 1, device=device)), NO_GUIDANCE
     return _pair(inside, _clicks(1 - drawn, rng).to(device)), NO_GUIDANCE
 
 
 def next_prompt(
-    kind: str, prompt: Prompt, logits: Tensor, predicted_iou: Tensor, cover: Tensor, rng: np.random.Generator
+    kind: str,
+    prompt: Prompt,
+    logits: Tensor,
+    predicted_iou: Tensor,
+    cover: Tensor,
+    rng: np.random.Generator,
+    *,
+    from_single: bool = False,
 ) -> Prompt:
-    """The second round: the best mask's logits, what was given before, and perhaps a box or a correcting click."""
+    """The next round: a mask's logits, what was given before, and perhaps a box or a correcting click.
+
+    from_single: goes on from the single mask, as the official code does after its first decode, not from the best of
+    the three.
+    """
     rows, device = torch.arange(len(logits), device=logits.device), logits.device
-    best = logits.detach()[rows, 1 + predicted_iou.detach()[:, 1:].argmax(1)]
+    kept = 0 if from_single else 1 + predicted_iou.detach()[:, 1:].argmax(1)
+    best = logits.detach()[rows, kept]
     prompt = replace(prompt, mask_logits=best[:, None])
     planes, found = cover.cpu().numpy(), (best > 0).cpu().numpy()
     if kind == "predicted_box":
@@ -73,6 +94,8 @@ def next_prompt(
     if kind == "correction":
         missed, wrong = (planes > 0.5) & ~found, (planes < 0.5) & found
         label = missed.sum((1, 2)) >= wrong.sum((1, 2))
+        missed[~(missed | wrong).any((1, 2))] = True  # nothing to correct: the click is on the object
+        missed &= planes > 0.5
         click = _clicks(np.where(label[:, None, None], missed, wrong).astype(np.float32), rng)[:, None].to(device)
         labels = torch.from_numpy(label.astype(np.float32))[:, None].to(device)
         if prompt.points_xy is not None:
@@ -86,7 +109,7 @@ def _pair(inside: Tensor, outside: Tensor) -> Prompt:
     return Prompt(torch.stack([inside, outside], 1), labels)
 
 
-def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -> tuple[Prompt, Guidance]:
+def _concept_prompt(planes, inside, features, reference, reference_cover, rng, misplaced) -> tuple[Prompt, Guidance]:
     """PerSAM's own prompt: the peak and trough of the similarity to the reference, with guidance from it."""
     semantic = target_features(reference, reference_cover)
     cells = F.normalize(features, dim=1)
@@ -105,8 +128,18 @@ def _concept_prompt(planes, inside, features, reference, reference_cover, rng) -
     prompt = _pair(inside, place(similarity.flatten(1).argmin(1)))
     z = (similarity - similarity.mean((1, 2), keepdim=True)) / similarity.std((1, 2), keepdim=True).clamp(min=1e-6)
     if rng.random() < 0.5:
+        if misplaced and rng.random() < misplaced:
+            z = _stretched(z, rng)
         return prompt, Guidance(z.sigmoid(), semantic.flatten(0, 1), "after_softmax")
     return prompt, Guidance(F.logsigmoid(z), semantic.flatten(0, 1), "before_softmax")
+
+
+def _stretched(z: Tensor, rng: np.random.Generator) -> Tensor:
+    """Upper rows or left columns over the whole grid: what ledger 3 makes of a photo that is not square."""
+    side = z.shape[-1]
+    kept = int(rng.integers(side // 2, side + 1))
+    part = z[:, :kept] if rng.random() < 0.7 else z[:, :, :kept]
+    return F.interpolate(part[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
 
 
 def _clicks(planes: np.ndarray, rng: np.random.Generator) -> Tensor:

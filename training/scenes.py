@@ -7,7 +7,8 @@ other one, at another place, scale and colour, and among the objects of another 
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,12 @@ import numpy as np
 
 # how often a source is drawn: things before regions, however many photos a source has
 SOURCE_SHARES = {"voc": 0.45, "ecssd": 0.14, "ccp": 0.1, "bsds": 0.09, "horse": 0.07, "human": 0.07, "coco": 0.08}
+THING_SHARES = {"voc": 0.52, "ecssd": 0.18, "ccp": 0.06, "bsds": 0.02, "horse": 0.07, "human": 0.06, "coco": 0.09}
+THINGS = ("voc", "ecssd", "horse", "human", "coco")  # sources whose masks are whole things, not clothes or regions
 MASK_STRIDE = 4  # the decoder's masks have a quarter of the input's size
 PAD_GREY = 128  # zero once normalised, as SAM pads
+# kind of view: smallest and largest share of the input's side that the photo's long side takes
+SHARES_OF_THE_SIDE = {"whole": (1.0, 1.0), "pasted": (0.4, 0.75), "twin": (0.4, 0.75), "mosaic": (0.35, 0.6)}
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,39 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """What scenes are drawn from.
+
+    sources: how often each source. views: how often each kind of view. single: a mask is one thing, not all the dogs of
+    a photo. siblings: how often the scene's other objects are the first one's like, where the photo has them.
+    """
+
+    sources: Mapping[str, float]
+    views: Mapping[str, float]
+    single: bool = True
+    siblings: float = 0.0
+    joined: float = 0.0
+
+
+ANY = Mix(SOURCE_SHARES, {"whole": 0.3, "window": 0.45, "pasted": 0.25}, single=False)
+SINGLES = Mix(SOURCE_SHARES, {"whole": 0.3, "window": 0.35, "pasted": 0.2, "twin": 0.15})
+CROWDS = Mix(THING_SHARES, {"whole": 0.34, "window": 0.22, "pasted": 0.16, "mosaic": 0.16, "twin": 0.12}, siblings=0.5)
+
+
+@dataclass(frozen=True)
 class View:
     """A square network input and its masks.
 
     rgb: uint8 (size, size, 3). cover: float32 (objects, size / 4, size / 4), the share of each quarter pixel that the
     object covers. weight: float32 (size / 4, size / 4), 0 where the annotators left pixels undecided.
-    twin: whether the same things are there a second time, outside the masks.
+    twin: whether the same things are there a second time, outside the masks. photo: where it was drawn from.
     """
 
     rgb: np.ndarray
     cover: np.ndarray
     weight: np.ndarray
     twin: bool = False
+    photo: Photo | None = None
 
 
 class Photos:
@@ -65,11 +91,11 @@ class Photos:
                 f"Add photos (one id in twenty is held out), or give their source, one of {', '.join(SOURCE_SHARES)}."
             )
         self._by_source = {s: [p for p in self.photos if p.source == s] for s in SOURCE_SHARES}
-        self._shares = np.array([share if self._by_source[s] else 0.0 for s, share in SOURCE_SHARES.items()])
-        self._shares /= self._shares.sum()
 
-    def draw(self, rng: np.random.Generator) -> Photo:
-        source = list(SOURCE_SHARES)[rng.choice(len(self._shares), p=self._shares)]
+    def draw(self, rng: np.random.Generator, sources: Mapping[str, float] = SOURCE_SHARES) -> Photo:
+        """A photo of the sources that the archive has, each as often as it says."""
+        shares = np.array([share if self._by_source[source] else 0.0 for source, share in sources.items()])
+        source = list(sources)[rng.choice(len(shares), p=shares / shares.sum())]
         return self._by_source[source][rng.integers(len(self._by_source[source]))]
 
     def rgb(self, photo: Photo) -> np.ndarray:
@@ -86,24 +112,40 @@ class Photos:
         return np.frombuffer(self._zip.read(name), np.uint8)
 
 
-def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int, single: bool) -> tuple[View, View]:
-    """Two views of one photo with the same `objects` masks; those of a photo with fewer are repeated.
-
-    single: a mask is one thing, not all the dogs of a photo, and some views hold the photo a second time beside it.
-    """
+def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int, mix: Mix) -> tuple[View, View]:
+    """Two views of one photo with the same `objects` masks; those of a photo with fewer are repeated."""
     chosen: list[int] = []
     while not chosen:
-        photo = photos.draw(rng)
+        photo = photos.draw(rng, mix.sources)
         masks, ignore = photos.masks(photo)
         fit = rng.permutation(np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003))
-        chosen = [i for i in fit[: 3 * objects] if not (single and _is_group(masks, i))][:objects]
+        chosen = [i for i in fit[: 3 * objects] if not (mix.single and _is_group(masks, i))]
+        if mix.siblings and chosen and rng.random() < mix.siblings:
+            alike = _siblings(masks, chosen[0])
+            chosen = [chosen[0], *(i for i in fit if i in alike), *(i for i in chosen[1:] if i not in alike)]
+        if mix.joined and chosen and photo.source in THINGS and rng.random() < mix.joined:
+            partners = [j for j in chosen[1:] if _touching(masks[chosen[0]], masks[j])]
+            if partners:
+                masks = np.concatenate([masks, masks[chosen[:1]] | masks[partners[:1]]])
+                chosen = [len(masks) - 1, chosen[0], partners[0]]
+        chosen = chosen[:objects]
     chosen = [chosen[i % len(chosen)] for i in range(objects)]
     rgb = photos.rgb(photo)
     first, second = (
-        _view(photos, rng, rgb, masks[chosen], ignore, size=size, focus=masks[chosen[0]], twins=single)
+        replace(_view(photos, rng, rgb, masks[chosen], ignore, size=size, focus=masks[chosen[0]], mix=mix), photo=photo)
         for _ in range(2)
     )
     return first, second
+
+
+def _siblings(masks: np.ndarray, index: int) -> set[int]:
+    """The things that share a group with this one: the other dogs, if it is a dog."""
+    planes = masks.reshape(len(masks), -1).astype(np.float32)
+    area = planes.sum(1)
+    inside = planes @ planes.T > 0.9 * area[:, None]  # row within column
+    groups = [g for g in np.flatnonzero(inside[index]) if g != index and _is_group(masks, g)]
+    alike = {int(i) for g in groups for i in np.flatnonzero(inside[:, g]) if i != g and not inside[i, index]}
+    return {i for i in alike if area[i] > 0.003 * planes.shape[1] and not _is_group(masks, i)} - {index}
 
 
 def _is_group(masks: np.ndarray, index: int) -> bool:
@@ -117,32 +159,55 @@ def _is_group(masks: np.ndarray, index: int) -> bool:
     return bool(inside.sum() >= 2)
 
 
+def _touching(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two things of like size, neither a part of the other, meet along a good piece of their outline."""
+    small, large = sorted((int(one.sum()), int(other.sum())))
+    if large > 8 * small or (one & other).sum() > 0.2 * small:
+        return False
+    near = cv2.dilate(one, np.ones((5, 5), np.uint8)) & other
+    return bool(near.sum() > 2 * np.sqrt(small))
+
+
 def whole_view(rgb: np.ndarray, masks: np.ndarray, ignore: np.ndarray, *, size: int) -> View:
     """The photo as inference sees it: long side to `size`, padding at the bottom and right."""
     scale = size / max(rgb.shape[:2])
     return _warp(rgb, masks, ignore, np.array([[scale, 0, 0], [0, scale, 0]]), size)
 
 
-def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray, twins: bool) -> View:
-    kind = rng.choice(
-        ["whole", "window", "pasted", "twin"], p=[0.3, 0.35, 0.2, 0.15] if twins else [0.3, 0.45, 0.25, 0]
-    )
+def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray, mix: Mix) -> View:
+    kind = rng.choice(list(mix.views), p=list(mix.views.values()))
     height, width = focus.shape
     mirror = rng.random() < 0.5
     if kind == "window":
         view = _warp(rgb, masks, ignore, _window(rng, focus, size, mirror), size)
     else:
-        scale = size / max(height, width) * (1 if kind == "whole" else rng.uniform(0.4, 0.75))
+        low, high = SHARES_OF_THE_SIDE[kind]
+        scale = size / max(height, width) * (rng.uniform(low, high) if low < high else high)
         extent = np.array([width, height]) * scale
         offset = np.zeros(2) if kind == "whole" else rng.uniform(0, 1, 2) * (size - extent)
         matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
         if mirror:
             matrix[0] = [-scale, 0, offset[0] + extent[0] - scale]
         view = _warp(rgb, masks, ignore, matrix, size)
-        if kind in ("pasted", "twin"):
-            surroundings = photos.rgb(photos.draw(rng)) if kind == "pasted" else rgb[:, :: rng.choice([-1, 1])]
+        if kind != "whole":
+            if kind == "mosaic":
+                surroundings = _mosaic(photos, rng, mix, size)
+            elif kind == "pasted":
+                surroundings = photos.rgb(photos.draw(rng, mix.sources))
+            else:
+                surroundings = rgb[:, :: rng.choice([-1, 1])]
             view = _paste(view, surroundings, np.concatenate([offset, offset + extent]).astype(int))
     return View(_recolour(view.rgb, rng), view.cover, view.weight, twin=bool(kind == "twin"))
+
+
+def _mosaic(photos: Photos, rng: np.random.Generator, mix: Mix, size: int) -> np.ndarray:
+    """Four photos in a square: many small things, sharper than a whole photo at this size."""
+    half = size // 2
+    canvas = np.empty((size, size, 3), np.uint8)
+    for top, left in ((0, 0), (0, half), (half, 0), (half, half)):
+        photo = photos.rgb(photos.draw(rng, mix.sources))
+        canvas[top : top + half, left : left + half] = cv2.resize(photo, (half, half), interpolation=cv2.INTER_AREA)
+    return canvas
 
 
 def _window(rng, focus: np.ndarray, size: int, mirror: bool) -> np.ndarray:
@@ -163,10 +228,9 @@ def _warp(rgb, masks, ignore, matrix: np.ndarray, size: int) -> View:
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink < 0.7:  # warpAffine does not average: bring the photo near its final size first
         small = cv2.resize(rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        factor = np.diag([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
-        picture = cv2.warpAffine(
-            small, np.c_[matrix[:, :2] @ factor, matrix[:, 2]], (size, size), borderValue=[PAD_GREY] * 3
-        )
+        factor = np.array([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
+        shift = matrix[:, :2] @ (factor - 1) / 2 + matrix[:, 2]  # between pixel centres before and after
+        picture = cv2.warpAffine(small, np.c_[matrix[:, :2] * factor, shift], (size, size), borderValue=[PAD_GREY] * 3)
     else:
         picture = cv2.warpAffine(np.ascontiguousarray(rgb), matrix, (size, size), borderValue=[PAD_GREY] * 3)
     quarter = (size // MASK_STRIDE, size // MASK_STRIDE)

@@ -1,4 +1,4 @@
-"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/nano`.
+"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`, then `--course second`.
 
 Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), adds
 held-out numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run
@@ -10,6 +10,9 @@ import copy
 import csv
 import math
 import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +21,61 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from persam.backbones.nano import NanoSam, build
+from persam.backbones.nano import WIDTH, NanoSam, build
 from persam.decoder import NO_GUIDANCE
 from training import prompts
-from training.objectives import LocationLoss, identity_loss, iou, segmentation_loss
-from training.scenes import Photos, View, draw_scene, whole_view
+from training.objectives import LocationLoss, Strangers, identity_loss, iou, segmentation_loss
+from training.scenes import ANY, CROWDS, SINGLES, THINGS, Mix, Photos, View, draw_scene, whole_view
 
+OBJECTS = 3
 # input size: (share of the steps, scenes a step); a scene is two views
 SIZES = {256: (0.3, 6), 320: (0.35, 4), 384: (0.2, 3), 512: (0.15, 2)}
-LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # the last fifth: nearer to use
-OBJECTS = 3
-IDENTITY_FROM = 4 / 15  # share of the run after which objects must differ from each other, not only from the ground
-SINGLES_FROM = 1 / 3  # share of the run after which a mask is one thing: "only that dog", not every dog in the photo
-FIELDS = ("step", "seconds", "loss", "identity", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
+LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # nearer to use
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the steps from one share of a run to the next draw, and how the further losses weigh.
+
+    identity: objects must differ from each other, not only from the ground. strangers: and from those of earlier steps.
+    official: how often a concept's prompt goes on as in the official code, from the single mask, in three rounds.
+    misplaced: how often guidance after the softmax is stretched as it does (ledger 3).
+    """
+
+    mix: Mix
+    sizes: Mapping[int, tuple[float, int]]
+    prompts: Mapping[str, float]
+    identity: float = 0.0
+    strangers: float = 0.0
+    official: float = 0.0
+    misplaced: float = 0.0
+
+
+_ANY = Lesson(ANY, SIZES, prompts.FIRST_PROMPTS)
+_SINGLES = Lesson(SINGLES, SIZES, prompts.FIRST_PROMPTS, identity=0.3)
+_CROWDS = Lesson(
+    CROWDS, LAST_SIZES, prompts.FIRST_PROMPTS_OF_CONCEPTS, identity=0.3, strangers=0.2, official=0.6, misplaced=0.5
+)
+# from this share of the run on
+COURSES = {
+    "first": {
+        0.0: _ANY,
+        4 / 15: replace(_ANY, identity=0.3),
+        1 / 3: _SINGLES,
+        0.8: replace(_SINGLES, sizes=LAST_SIZES),
+    },
+    "second": {0.0: _CROWDS},
+}
+FIELDS = ("step", "seconds", "loss", "identity", "strangers", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--archive", type=Path, required=True)
     parser.add_argument(
-        "--start", type=Path, help="folder with mobilenetv2_deeplab.safetensors, spike_head.safetensors"
+        "--start", type=Path, help="folder of the first course's starting points, or a nano.safetensors"
     )
+    parser.add_argument("--course", choices=COURSES, default="first")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--lr", type=float, default=4e-4)
@@ -56,6 +93,7 @@ def train(options: argparse.Namespace) -> None:
     photos = Photos(options.archive, held_out=False)
     Photos(options.archive, held_out=True)  # says now, not at the first evaluation, that there are none
     model, location = build().train().to(options.device), LocationLoss().to(options.device)
+    strangers = Strangers(WIDTH).to(options.device)
     if options.start:
         load_start(model, options.start)
     average = copy.deepcopy(model)
@@ -66,19 +104,21 @@ def train(options: argparse.Namespace) -> None:
         {"params": list(location.parameters()), "share": 10.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01)
+    parts = {"model": model, "average": average, "location": location, "strangers": strangers, "optimizer": optimizer}
     step, seconds = 0, 0.0
     running: dict[str, float] = {}
     if (options.out / "last.pt").exists():
         saved = torch.load(options.out / "last.pt", map_location=options.device, weights_only=True)
         step, seconds, running = saved["step"], saved["seconds"], saved.get("running", {})
-        for part, name in ((model, "model"), (average, "average"), (location, "location"), (optimizer, "optimizer")):
+        for name, part in parts.items():
             part.load_state_dict(saved[name])
     while step < options.steps:
         started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = options.lr * group["share"] * schedule(step, options.steps)
         rng = np.random.default_rng([options.seed, step])  # a step's data depend on nothing but its number
-        numbers = train_step(model, location, optimizer, photos, rng, progress=step / options.steps)
+        lesson = lesson_at(options.course, step / options.steps)
+        numbers = train_step(model, location, strangers, optimizer, photos, rng, lesson)
         decay = min(0.998, (1 + step) / (10 + step))
         with torch.no_grad():
             for mean, now in zip(average.parameters(), model.parameters(), strict=True):
@@ -95,9 +135,8 @@ def train(options: argparse.Namespace) -> None:
             log(options.out / "log.csv", row)
             print(row, flush=True)
             export(average, options.out / "nano.safetensors")
-            state = {"step": step, "seconds": seconds, "model": model.state_dict(), "average": average.state_dict()}
-            state |= {"location": location.state_dict(), "optimizer": optimizer.state_dict(), "running": running}
-            torch.save(state, options.out / "last.tmp")
+            state = {name: part.state_dict() for name, part in parts.items()}
+            torch.save({"step": step, "seconds": seconds, "running": running, **state}, options.out / "last.tmp")
             (options.out / "last.tmp").replace(options.out / "last.pt")
 
 
@@ -106,12 +145,15 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def train_step(model, location, optimizer, photos, rng, *, progress: float) -> dict[str, float]:
+def lesson_at(course: str, progress: float) -> Lesson:
+    return [lesson for start, lesson in COURSES[course].items() if start <= progress][-1]
+
+
+def train_step(model, location, strangers, optimizer, photos, rng, lesson: Lesson) -> dict[str, float]:
     device = next(model.parameters()).device
-    sizes = LAST_SIZES if progress > 0.8 else SIZES
-    size = int(rng.choice(list(sizes), p=[share for share, _ in sizes.values()]))
-    scene = {"size": size, "objects": OBJECTS, "single": progress >= SINGLES_FROM}
-    views = [view for _ in range(sizes[size][1]) for view in draw_scene(photos, rng, **scene)]
+    size = int(rng.choice(list(lesson.sizes), p=[share for share, _ in lesson.sizes.values()]))
+    scene = {"size": size, "objects": OBJECTS, "mix": lesson.mix}
+    views = [view for _ in range(lesson.sizes[size][1]) for view in draw_scene(photos, rng, **scene)]
     rgb, cover, weight = (part.to(device) for part in stack(views))
     partner = torch.arange(len(views), device=device) ^ 1
     prompts.set_input_size(model, size)
@@ -122,22 +164,33 @@ def train_step(model, location, optimizer, photos, rng, *, progress: float) -> d
     segmentation, ious = [], []
     order = torch.from_numpy(rng.permutation(len(views))).to(device)
     for group in order.chunk(2):
-        first = draw(prompts.FIRST_PROMPTS, rng)
-        following = draw(prompts.NEXT_PROMPTS, rng)
+        first = draw(lesson.prompts, rng)
+        official = first == "concept" and lesson.official > 0 and rng.random() < lesson.official
+        following = ["same", "predicted_box"] if official else [draw(prompts.NEXT_PROMPTS, rng)]
         rows = [m[group].repeat_interleave(OBJECTS, 0) for m in maps]
         truth, counted = cover[group].flatten(0, 1), weight[group].repeat_interleave(OBJECTS, 0)
         seen = (truth > 0.5).sum((1, 2)) >= 6
         other = partner[group]
-        prompt, guidance = prompts.first_prompt(first, cover[group], maps[0][group], maps[0][other], cells[other], rng)
-        for turn in range(2):
+        prompt, guidance = prompts.first_prompt(
+            first, cover[group], maps[0][group], maps[0][other], cells[other], rng, misplaced=lesson.misplaced
+        )
+        for turn in range(1 + len(following)):
             logits, predicted = prompts.decode(model, rows, prompt, guidance if turn == 0 else NO_GUIDANCE)
             loss = segmentation_loss(logits, predicted, truth, counted)
             segmentation.append(loss[seen])
-            if turn == 0:
-                prompt = prompts.next_prompt(following, prompt, logits, predicted, truth, rng)
+            if turn < len(following):
+                single = official and turn == 0
+                prompt = prompts.next_prompt(following[turn], prompt, logits, predicted, truth, rng, from_single=single)
         ious.append(best_iou(logits, predicted, truth, counted)[seen])
-    identity = identity_loss(maps[0], cells, partner) if progress >= IDENTITY_FROM else maps[0].new_zeros(())
-    loss = torch.cat(segmentation).mean() + 0.5 * location_loss + 0.3 * identity
+    loss = torch.cat(segmentation).mean() + 0.5 * location_loss
+    identity = stranger = loss.new_zeros(())
+    if lesson.identity:
+        identity = identity_loss(maps[0], cells, partner)
+    if lesson.strangers:
+        photo = torch.tensor([zlib.crc32(view.photo.id.encode()) for view in views], device=device)
+        thing = torch.tensor([view.photo.source in THINGS for view in views], device=device)
+        stranger = strangers(maps[0], cells, partner, photo, thing)
+    loss = loss + lesson.identity * identity + lesson.strangers * stranger
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at input size {size}")
     optimizer.zero_grad()
@@ -149,10 +202,11 @@ def train_step(model, location, optimizer, photos, rng, *, progress: float) -> d
         "train_iou": torch.cat(ious).mean().item(),
         "train_peak": peak.item(),
         "identity": identity.item(),
+        "strangers": stranger.item(),
     }
 
 
-def draw(shares: dict[str, float], rng: np.random.Generator) -> str:
+def draw(shares: Mapping[str, float], rng: np.random.Generator) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
@@ -207,10 +261,13 @@ def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 5
     return {name: round(float(np.nanmean(values)), 4) for name, values in scores.items()}
 
 
-def load_start(model: NanoSam, folder: Path) -> None:
-    """MobileNetV2 from DeepLab, and the feasibility run's neck and decoder; the fine maps start at zero."""
-    model.image_encoder.back.load_state_dict(load_file(folder / "mobilenetv2_deeplab.safetensors"))
-    head = {name: value.float() for name, value in load_file(folder / "spike_head.safetensors").items()}
+def load_start(model: NanoSam, path: Path) -> None:
+    """A nano's weights; or, from a folder, MobileNetV2 from DeepLab and the feasibility run's neck and decoder."""
+    if path.is_file():
+        model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        return
+    model.image_encoder.back.load_state_dict(load_file(path / "mobilenetv2_deeplab.safetensors"))
+    head = {name: value.float() for name, value in load_file(path / "spike_head.safetensors").items()}
     for prefix, module in (
         ("neck.", model.image_encoder.neck),
         ("pe.", model.prompt_encoder),

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from training.objectives import LocationLoss, identity_loss, iou, mask_losses, segmentation_loss, target_features
+from training.objectives import (
+    LocationLoss,
+    Strangers,
+    identity_loss,
+    iou,
+    mask_losses,
+    segmentation_loss,
+    target_features,
+)
 
 AT_ZERO = 2.5 * math.log(2) + 1 / 3  # the loss of all-zero logits on one pixel of two, worked out below
 
@@ -253,6 +261,58 @@ def test_without_a_pair_in_sight_identity_is_zero_and_can_be_trained_on():
     loss.backward()
     assert loss.item() == 0
     assert not features.grad.any()
+
+
+# --- strangers
+
+PHOTO = torch.tensor([7, 7, 9, 9])
+THING = torch.ones(4, dtype=torch.bool)
+
+
+def test_strangers_are_nobody_until_one_was_met():
+    cover, _, partner = two_photos()
+    strangers = Strangers(3)
+    features = painted(cover, [A, A, B, B], GROUND).requires_grad_()
+    loss = strangers(features, cover, partner, PHOTO, THING)
+    loss.backward()
+    assert loss.item() == 0
+    assert not features.grad.any()
+
+
+def test_cells_like_a_stranger_cost_and_cells_of_one_s_own_do_not():
+    cover, _, partner = two_photos()
+    strangers = Strangers(3, count=8)
+    strangers(painted(cover, [A, A, B, B], GROUND), cover, partner, PHOTO, THING)
+    others = torch.tensor([1, 1, 2, 2])
+    alike = strangers(painted(cover, [A, A, A, A], GROUND), cover, partner, others, THING)
+    # each cell is its own (cosine 1) against the four met: two of A and two of B
+    assert alike.item() == pytest.approx(math.log(1 + (2 * math.exp(12) + 2) / math.exp(12)), rel=1e-4)
+    c = [0.0, 0.0, 1.0]
+    strangers = Strangers(3, count=8)
+    strangers(painted(cover, [A, A, B, B], GROUND), cover, partner, PHOTO, THING)
+    different = strangers(painted(cover, [c, c, c, c], [0.6, 0.8, 0.0]), cover, partner, others, THING)
+    assert different < 0.01 < alike
+
+
+def test_an_object_met_before_is_no_stranger_to_itself_and_regions_are_none_at_all():
+    cover, _, partner = two_photos()
+    strangers = Strangers(3)
+    features = painted(cover, [A, A, B, B], GROUND)
+    for _ in range(2):  # the same photos again
+        loss = strangers(features[:2], cover[:2], partner[:2], PHOTO[:2], THING[:2])
+    assert loss.item() == 0
+    met = int(strangers.met)
+    strangers(features, cover, partner, PHOTO, ~THING)
+    assert int(strangers.met) == met
+
+
+def test_the_oldest_strangers_are_forgotten():
+    cover, _, partner = two_photos()
+    strangers = Strangers(3, count=6)
+    for number in range(4):
+        strangers(painted(cover, [A, A, B, B], GROUND), cover, partner, PHOTO + 100 * number, THING)
+    assert int(strangers.met) == 16
+    assert set(strangers.photos.tolist()) == {209, 307, 309}
 
 
 # --- together

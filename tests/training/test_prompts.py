@@ -147,6 +147,19 @@ def test_a_concept_guides_the_decoder_before_or_after_the_softmax():
     torch.testing.assert_close(before.exp(), after)  # the logarithm of the same confidence
 
 
+def test_misplaced_guidance_is_the_first_rows_or_columns_over_the_whole_grid():
+    z = torch.arange(64.0).reshape(1, 8, 8)
+    kept = set()
+    for seed in range(40):
+        stretched = prompts._stretched(z, np.random.default_rng(seed))[0]
+        assert stretched.shape == (8, 8)
+        assert stretched[0, 0] == 0
+        last = stretched[-1, -1].item()
+        kept.add(last)
+        assert last in {8 * rows - 1 for rows in range(4, 9)} | {56 + columns - 1 for columns in range(4, 8)}
+    assert len(kept) > 4
+
+
 # --- the second round
 
 POINT = Prompt(torch.tensor([[[17.5, 17.5]], [[45.5, 30.5]]]), torch.ones(2, 1))
@@ -210,6 +223,20 @@ def test_a_correction_after_a_box_is_the_only_click():
     assert prompt.points_xy.shape == (2, 1, 2)
     assert prompt.labels.tolist() == [[0], [1]]
     assert prompt.box_xyxy is not None
+
+
+def test_nothing_to_correct_is_a_click_on_the_object():
+    for seed in range(5):
+        prompt = following("correction", list(TRUTH), seed=seed)
+        assert prompt.labels.tolist() == [[1, 1], [1, 1]]
+        assert at(COVER, prompt.points_xy[:, 1]).tolist() == [1, 1]
+
+
+def test_the_official_flow_goes_on_from_the_single_mask():
+    logits, predicted = answers(FOUND)
+    logits[:, 0] = 3.0
+    prompt = prompts.next_prompt("same", POINT, logits, predicted, TRUTH, np.random.default_rng(0), from_single=True)
+    assert (prompt.mask_logits == 3).all()
 
 
 def test_no_gradient_flows_through_a_prompt():

@@ -11,10 +11,10 @@ from PIL import Image
 from persam.geometry import Frame, cell_cover, resize_to_input
 from tests.training.conftest import HEIGHT, LEFT, RIGHT, WIDTH, Drawn, plane, write_archive
 from training import scenes
-from training.scenes import Photo, Photos, draw_scene, whole_view
+from training.scenes import ANY, CROWDS, SINGLES, Mix, Photo, Photos, draw_scene, whole_view
 
-KINDS = ["whole", "window", "pasted", "twin"]
-KIND_SHARES = [0.3, 0.35, 0.2, 0.15]
+MIXES = {"any": ANY, "singles": SINGLES, "crowds": CROWDS}
+EVERY_KIND = Mix(scenes.SOURCE_SHARES, dict.fromkeys(["whole", "window", "pasted", "mosaic", "twin"], 0.2))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_sources_are_drawn_by_their_share_not_by_their_number_of_photos(photos):
 
 def test_a_scene_depends_on_its_generator_alone(photos):
     def scene(seed: int):
-        return draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, single=True)
+        return draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, mix=CROWDS)
 
     for first, again in zip(scene(5), scene(5), strict=True):
         assert np.array_equal(first.rgb, again.rgb)
@@ -99,10 +99,10 @@ def test_a_scene_depends_on_its_generator_alone(photos):
     assert not np.array_equal(scene(5)[0].rgb, scene(6)[0].rgb)
 
 
-@pytest.mark.parametrize("single", [False, True])
-def test_views_are_square_inputs_with_masks_at_a_quarter(photos, single):
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES.keys())
+def test_views_are_square_inputs_with_masks_at_a_quarter(photos, mix):
     for seed in range(10):
-        for view in draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, single=single):
+        for view in draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, mix=mix):
             assert (view.rgb.shape, view.rgb.dtype) == ((64, 64, 3), np.uint8)
             assert (view.cover.shape, view.cover.dtype) == ((3, 16, 16), np.float32)
             assert (view.weight.shape, view.weight.dtype) == ((16, 16), np.float32)
@@ -113,7 +113,7 @@ def test_views_are_square_inputs_with_masks_at_a_quarter(photos, single):
 
 def test_a_photo_with_fewer_objects_repeats_them(tmp_path):
     photos = Photos(write_archive(tmp_path / "one.zip", (Drawn("ecssd_002", (RIGHT,)),)), held_out=False)
-    first, second = draw_scene(photos, np.random.default_rng(0), size=64, objects=3, single=False)
+    first, second = draw_scene(photos, np.random.default_rng(0), size=64, objects=3, mix=ANY)
     for view in (first, second):
         assert np.array_equal(view.cover, view.cover[[0, 0, 0]])
         assert view.cover[0].max() > 0.9
@@ -123,7 +123,7 @@ def test_specks_are_never_chosen(tmp_path):
     speck = (70, 60, 75, 64)  # 20 of 7,680 pixels: 0.26 %
     photos = Photos(write_archive(tmp_path / "speck.zip", (Drawn("ecssd_002", (speck, LEFT)),)), held_out=False)
     for seed in range(5):
-        first, _ = draw_scene(photos, np.random.default_rng(seed), size=64, objects=2, single=False)
+        first, _ = draw_scene(photos, np.random.default_rng(seed), size=64, objects=2, mix=ANY)
         assert np.array_equal(first.cover[0], first.cover[1])  # LEFT twice
 
 
@@ -134,11 +134,12 @@ def test_a_union_is_drawn_only_until_masks_are_single(tmp_path, monkeypatch):
     chosen: list[np.ndarray] = []
     monkeypatch.setattr(scenes, "_view", lambda photos, rng, rgb, masks, ignore, **how: chosen.append(masks))
     areas = {}
-    for single in (False, True):
+    monkeypatch.setattr(scenes, "replace", lambda view, **how: view)
+    for mix in (ANY, SINGLES):
         chosen.clear()
         for seed in range(10):
-            draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, single=single)
-        areas[single] = {int(area) for planes in chosen for area in planes.sum((1, 2))}
+            draw_scene(photos, np.random.default_rng(seed), size=64, objects=3, mix=mix)
+        areas[mix.single] = {int(area) for planes in chosen for area in planes.sum((1, 2))}
     assert areas[True] == {32 * 40, 34 * 46}
     assert areas[False] == {32 * 40, 34 * 46, 32 * 40 + 34 * 46}
 
@@ -175,6 +176,51 @@ def test_crumbs_do_not_make_a_group():
     assert not scenes._is_group(np.stack([whole, DOG, HEAD]), 0)
 
 
+def test_siblings_are_the_other_things_of_the_same_group():
+    masks = np.stack([DOGS, DOG, OTHER_DOG, HEAD, hand_made("..#..")])
+    assert scenes._siblings(masks, 1) == {2}
+    assert scenes._siblings(masks, 2) == {1, 3}  # a head of the other dog is not this dog either
+    assert scenes._siblings(masks, 4) == set()
+
+
+def test_siblings_come_into_the_scene_together(tmp_path, monkeypatch):
+    masks = np.stack([plane(LEFT) | plane(RIGHT), plane(LEFT), plane(RIGHT), plane((40, 50, 56, 80))])
+    photos = Photos(write_archive(tmp_path / "union.zip", (Drawn("voc_001", (LEFT,)),)), held_out=False)
+    monkeypatch.setattr(photos, "masks", lambda photo: (masks, np.zeros_like(masks[0])))
+    mix = Mix(scenes.SOURCE_SHARES, {"whole": 1.0}, siblings=1.0)
+    pairs = set()
+    for seed in range(12):
+        view, _ = draw_scene(photos, np.random.default_rng(seed), size=96, objects=2, mix=mix)
+        pairs.add(tuple(round(float(area)) for area in view.cover.sum((1, 2)) * 16))
+    assert all(set(pair) == {1280, 1564} for pair in pairs if pair[0] != 480)  # LEFT and RIGHT come together
+    assert len(pairs) > 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (["##..."] * 3, ["..##."] * 3, True),
+        (["##..."] * 3, ["...##"] * 3, False),  # a gap
+        (["##...", "....."], [".....", "..##."], False),  # a corner
+        (["###.."] * 3, ["##..."] * 3, False),  # a part
+        (["####."] * 5, ["....#", *["....."] * 4], False),  # a speck
+    ],
+)
+def test_things_touch_when_they_share_an_outline(one, other, expected):
+    assert scenes._touching(hand_made(*one), hand_made(*other)) is expected
+
+
+def test_a_rider_and_the_horse_are_one_object_beside_its_parts(tmp_path, monkeypatch):
+    rider, horse = plane((30, 10, 60, 40)), plane((20, 40, 80, 70))
+    photos = Photos(write_archive(tmp_path / "rider.zip", (Drawn("voc_001", (LEFT,)),)), held_out=False)
+    monkeypatch.setattr(photos, "masks", lambda photo: (np.stack([rider, horse]), np.zeros_like(rider)))
+    mix = Mix(scenes.SOURCE_SHARES, {"whole": 1.0}, joined=1.0)
+    view, _ = draw_scene(photos, np.random.default_rng(0), size=96, objects=3, mix=mix)
+    whole, *parts = view.cover.sum((1, 2)) * 16
+    assert whole == pytest.approx(900 + 1800, rel=0.02)
+    assert sorted(parts) == pytest.approx([900, 1800], rel=0.02)
+
+
 # --- where things are
 
 
@@ -182,7 +228,10 @@ def seed_of(kind: str, *, mirror: bool) -> int:
     """A seed whose first two draws are this kind of view, mirrored or not."""
     for seed in range(1000):
         rng = np.random.default_rng(seed)
-        if rng.choice(KINDS, p=KIND_SHARES) == kind and (rng.random() < 0.5) == mirror:
+        if (
+            rng.choice(list(EVERY_KIND.views), p=list(EVERY_KIND.views.values())) == kind
+            and (rng.random() < 0.5) == mirror
+        ):
             return seed
     raise AssertionError(f"no seed under 1000 gives {kind}")
 
@@ -197,13 +246,13 @@ def bright_square(hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("hw", [(60, 80), (80, 60), (600, 480)], ids=["landscape", "portrait", "shrunk"])
 @pytest.mark.parametrize("mirror", [False, True], ids=["straight", "mirrored"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND.views)
 def test_the_mask_lies_on_the_object_in_every_kind_of_view(photos, monkeypatch, kind, mirror, hw):
     monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square(hw)
     rng = np.random.default_rng(seed_of(kind, mirror=mirror))
     nothing = np.zeros_like(mask)
-    view = scenes._view(photos, rng, rgb, mask[None], nothing, size=256, focus=mask, twins=True)
+    view = scenes._view(photos, rng, rgb, mask[None], nothing, size=256, focus=mask, mix=EVERY_KIND)
     cover = view.cover[0]
     near = cv2.dilate((cover > 0.01).astype(np.uint8), np.ones((3, 3))) > 0  # the object and a rim of ground
     bright = (cv2.resize(view.rgb, (64, 64), interpolation=cv2.INTER_AREA)[..., 0].astype(np.float32) - 10) / 235
@@ -220,7 +269,7 @@ def test_mirrored_views_are_mirrored(photos, monkeypatch, mirror):
     monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square((80, 80))
     rng = np.random.default_rng(seed_of("whole", mirror=mirror))
-    view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=80, focus=mask, twins=True)
+    view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=80, focus=mask, mix=EVERY_KIND)
     assert np.array_equal(view.rgb, rgb[:, ::-1] if mirror else rgb)
 
 
@@ -242,19 +291,37 @@ def test_a_twin_view_shows_the_object_a_second_time(photos, monkeypatch):
     monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square((80, 80))
     rng = np.random.default_rng(seed_of("twin", mirror=False))
-    view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=256, focus=mask, twins=True)
+    view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=256, focus=mask, mix=EVERY_KIND)
     bright = cv2.resize(view.rgb, (64, 64), interpolation=cv2.INTER_AREA)[..., 0] > 200
     assert (bright & (view.cover[0] < 0.01)).sum() > 50
 
 
+def test_a_mosaic_shows_other_photos_around_the_view(photos, monkeypatch):
+    monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(photos, "rgb", lambda photo: np.full((60, 80, 3), 200, np.uint8))
+    rgb, mask = bright_square((80, 80))
+    rng = np.random.default_rng(seed_of("mosaic", mirror=False))
+    view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=256, focus=mask, mix=EVERY_KIND)
+    others = (view.rgb == 200).all(2).mean()
+    assert 1 - 0.6**2 - 0.05 <= others <= 1 - 0.35**2 + 0.01
+
+
 def test_before_masks_are_single_no_view_is_a_twin(photos):
     twins = dict.fromkeys((False, True), 0)
-    for single in twins:
+    for mix in (ANY, SINGLES):
         for seed in range(40):
-            views = draw_scene(photos, np.random.default_rng(seed), size=16, objects=1, single=single)
-            twins[single] += sum(view.twin for view in views)
+            views = draw_scene(photos, np.random.default_rng(seed), size=16, objects=1, mix=mix)
+            twins[mix.single] += sum(view.twin for view in views)
     assert twins[False] == 0
     assert 2 <= twins[True] <= 25  # 12 of 80 expected
+
+
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES.keys())
+def test_shares_of_a_mix_sum_to_one_and_name_what_there_is(mix):
+    assert sum(mix.sources.values()) == pytest.approx(1)
+    assert sum(mix.views.values()) == pytest.approx(1)
+    assert mix.sources.keys() == scenes.SOURCE_SHARES.keys()
+    assert mix.views.keys() - {"window"} <= scenes.SHARES_OF_THE_SIDE.keys()
 
 
 @pytest.mark.parametrize("hw", [(72, 96), (96, 72)], ids=["landscape", "portrait"])

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,22 @@ import persam
 from persam.backbones import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane, write_archive
 from training import train
-from training.objectives import LocationLoss
+from training.objectives import LocationLoss, Strangers
 from training.scenes import Photos, whole_view
 
 STEPS, EVAL_EVERY = 4, 2
-SIZES = (train.SIZES, train.LAST_SIZES)  # before `tiny` replaces them
+COURSES = train.COURSES  # before `tiny` replaces them
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
     """Inputs of 64 pixels, one scene a step."""
+    small = {
+        course: {start: replace(lesson, sizes={64: (1.0, 1 + (start > 0.5))}) for start, lesson in lessons.items()}
+        for course, lessons in COURSES.items()
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "SIZES", {64: (1.0, 1)})
-        patch.setattr(train, "LAST_SIZES", {64: (1.0, 2)})
+        patch.setattr(train, "COURSES", small)
         patch.setattr(train, "held_out", functools.partial(train.held_out, size=64))
         yield
 
@@ -57,7 +61,7 @@ def test_a_run_leaves_its_weights_its_log_and_a_place_to_go_on_from(finished):
     log = rows(finished)
     assert [row["step"] for row in log] == ["2", "4"]
     for row in log:
-        for name in ("loss", "identity", "seconds"):
+        for name in ("loss", "identity", "strangers", "seconds"):
             assert float(row[name]) >= 0
         for name in ("train_iou", "train_peak", "point_iou", "box_iou", "peak"):
             assert 0 <= float(row[name]) <= 1
@@ -121,14 +125,6 @@ def test_a_finished_run_started_again_is_left_as_it_is(archive, finished):
     assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 
-def test_a_checkpoint_from_before_running_means_were_kept_still_goes_on(archive, finished, tmp_path):
-    saved = torch.load(finished / "last.pt", weights_only=True)
-    del saved["running"]
-    torch.save(saved | {"step": STEPS - 1}, tmp_path / "last.pt")
-    start(archive, tmp_path)
-    assert [row["step"] for row in rows(tmp_path)] == [str(STEPS)]
-
-
 def test_a_run_without_held_out_photos_stops_before_it_starts(tmp_path):
     archive = write_archive(tmp_path / "few.zip", PHOTOS[:3])
     with pytest.raises(ValueError, match="no held-out photo"):
@@ -141,9 +137,14 @@ def test_a_run_without_held_out_photos_stops_before_it_starts(tmp_path):
 
 @pytest.fixture
 def parts(archive):
-    model, location = nano.build().train(), LocationLoss()
+    model, location, strangers = nano.build().train(), LocationLoss(), Strangers(nano.WIDTH)
     groups = [{"params": [*model.parameters(), *location.parameters()]}]
-    return model, location, torch.optim.AdamW(groups, lr=1e-3), Photos(archive, held_out=False)
+    return model, location, strangers, torch.optim.AdamW(groups, lr=1e-3), Photos(archive, held_out=False)
+
+
+def lesson(course: str, progress: float) -> train.Lesson:
+    """Two scenes a step: objects to tell apart."""
+    return replace(train.lesson_at(course, progress), sizes={64: (1.0, 2)})
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(parts):
@@ -151,20 +152,70 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_spoils_the_weights(pa
     location.log_scale.data.fill_(float("inf"))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at input size 64"):
-        train.train_step(*parts, np.random.default_rng(0), progress=0.0)
+        train.train_step(*parts, np.random.default_rng(0), lesson("first", 0.0))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_identity_enters_after_its_share_of_the_run(parts):
-    early = train.train_step(*parts, np.random.default_rng(1), progress=train.IDENTITY_FROM - 0.01)
-    late = train.train_step(*parts, np.random.default_rng(1), progress=0.9)  # two scenes: objects to tell apart
-    assert early["identity"] == 0
+def test_identity_enters_after_its_share_of_the_first_course(parts):
+    early = train.train_step(*parts, np.random.default_rng(1), lesson("first", 0.2))
+    late = train.train_step(*parts, np.random.default_rng(1), lesson("first", 0.9))
+    assert early["identity"] == early["strangers"] == 0
     assert late["identity"] > 0
+    assert late["strangers"] == 0
+
+
+def test_the_second_course_meets_the_objects_of_earlier_steps(parts):
+    strangers = parts[2]
+    first = train.train_step(*parts, np.random.default_rng(1), lesson("second", 0.0))
+    met = int(strangers.met)
+    later = [train.train_step(*parts, np.random.default_rng(seed), lesson("second", 0.0)) for seed in range(2, 6)]
+    assert first["strangers"] == 0  # nobody was met before
+    assert met > 0
+    assert max(numbers["strangers"] for numbers in later) > 0
+
+
+def test_the_official_flow_goes_on_from_the_single_mask_in_three_rounds(parts, monkeypatch):
+    rounds = []
+    ask = train.prompts.next_prompt
+
+    def spy(kind, *args, from_single):
+        rounds.append((kind, from_single))
+        return ask(kind, *args, from_single=from_single)
+
+    monkeypatch.setattr(train.prompts, "next_prompt", spy)
+    asked = replace(lesson("second", 0.0), prompts={"concept": 1.0}, official=1.0)
+    train.train_step(*parts, np.random.default_rng(0), asked)
+    assert rounds == [("same", True), ("predicted_box", False)] * 2  # two groups of views
+    rounds.clear()
+    train.train_step(*parts, np.random.default_rng(0), replace(asked, official=0.0))
+    assert len(rounds) == 2
+    assert not any(single for _, single in rounds)
 
 
 def test_the_model_learns_a_step_it_sees_again_and_again(parts):
-    losses = [train.train_step(*parts, np.random.default_rng(3), progress=0.0)["loss"] for _ in range(8)]
+    steps = [train.train_step(*parts, np.random.default_rng(3), lesson("first", 0.0)) for _ in range(8)]
+    losses = [step["loss"] for step in steps]
     assert min(losses[-3:]) < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_a_lesson_holds_from_its_share_on(course):
+    starts = list(COURSES[course])
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+    for start in starts:
+        assert train.lesson_at(course, start) is train.COURSES[course][start]
+    assert train.lesson_at(course, 0.999) is train.COURSES[course][starts[-1]]
+
+
+def test_the_second_course_starts_where_the_first_ended(archive, finished, tmp_path):
+    start(archive, tmp_path, "--start", str(finished / "nano.safetensors"), "--course", "second")
+    assert [row["step"] for row in rows(tmp_path)] == ["2", "4"]
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert saved["strangers"]["met"] > 0
+    before, after = (load_file(out / "nano.safetensors") for out in (finished, tmp_path))
+    moved = max((after[name].float() - value.float()).abs().max().item() for name, value in before.items())
+    assert 0 < moved < 0.02  # four steps away, not a start from nothing
 
 
 # --- around the steps
@@ -178,10 +229,11 @@ def test_the_learning_rate_warms_up_and_ends_at_a_hundredth():
     assert all(train.schedule(i, 2400) > train.schedule(i + 1, 2400) for i in range(60, 2400))
 
 
-def test_input_sizes_are_drawn_with_shares_that_sum_to_one():
-    for sizes in SIZES:
-        assert sum(share for share, _ in sizes.values()) == pytest.approx(1)
-        assert all(size % 64 == 0 for size in sizes)  # whole cells, and a mask prompt that is halved twice
+def test_input_sizes_and_prompts_are_drawn_with_shares_that_sum_to_one():
+    for lesson in (lesson for lessons in COURSES.values() for lesson in lessons.values()):
+        assert sum(share for share, _ in lesson.sizes.values()) == pytest.approx(1)
+        assert sum(lesson.prompts.values()) == pytest.approx(1)
+        assert all(size % 64 == 0 for size in lesson.sizes)  # whole cells, and a mask prompt that is halved twice
 
 
 def test_views_are_normalised_as_inference_normalises_photos(archive):
@@ -237,6 +289,18 @@ def test_the_start_is_the_encoder_and_the_head_with_fine_maps_at_zero(tmp_path):
             assert torch.equal(value, given.state_dict()[name])
         else:
             assert torch.equal(value, given.state_dict()[name].half().float())
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+    given = nano.build()
+    with torch.no_grad():
+        for parameter in given.parameters():
+            parameter.add_(0.5)
+    train.export(given, tmp_path / "nano.safetensors")
+    model = nano.build()
+    train.load_start(model, tmp_path / "nano.safetensors")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, given.state_dict()[name].half().float())
 
 
 def test_rows_made_again_after_an_interruption_replace_the_old_ones(tmp_path):
