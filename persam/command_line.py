@@ -20,7 +20,7 @@ Find an object in photos.
 Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo.
 Masks are NAME.png; with --instances NAME_1.png, NAME_2.png, ...; with several --concept NAME_<concept>.png."""
 LEARN_HELP = f"""\
-Learn an object from one or more photos of it, and save it in a file of a few kilobytes.
+Learn an object from one or more photos of it, and save it in a file of some dozen kilobytes.
 
   REF     a photo that shows the object
 {MASK_HELP}"""

@@ -1,4 +1,4 @@
-"""What to look for: a Concept is learned from reference photos without training, and is a few kilobytes on disk."""
+"""What to look for: a Concept is learned from reference photos without training, and some kilobytes on disk."""
 
 import json
 from collections.abc import Sequence
@@ -14,21 +14,23 @@ from torch import Tensor
 from persam.errors import ConceptError
 from persam.formats import write_bytes
 from persam.geometry import cell_cover, foreground_cells, official_cells
+from persam.portrait import Portrait
 from persam.prototypes import Cells, Prototypes, summarise
 from persam.recipes import Recipe, find
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-FORMAT = "persam-concept-1"
+FORMAT = "persam-concept-2"
 PARTS = tuple(field.name for field in fields(Prototypes))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One reference photo's features and the object's mask in it, in the photo's own size."""
+    """One reference photo's features, the object's mask in it, in the photo's own size, and the object close up."""
 
     embedding: ImageEmbedding
     mask: Bool[Array, "h w"]
+    portrait: Portrait
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Concept:
     feature: unit length; its cosine to a photo's cells is the confidence map.
     semantic: mean of the object's cells, not normalised: the target-semantic prompt.
     prototypes: of the object's parts and of what was around it.
+    portrait: the object's cells close up, by which a find is recognised.
     scale_weights: PerSAM-F's weights of the three masks, sum 1; None before `tune`.
     references: the photos it was learned from, for `tune`; kept in memory only.
     """
@@ -49,6 +52,7 @@ class Concept:
     feature: Float[Tensor, "c"]
     semantic: Float[Tensor, "c"]
     prototypes: Prototypes
+    portrait: Portrait
     scale_weights: Float[Tensor, "3"] | None = None
     references: tuple[Reference, ...] = field(default=(), repr=False, compare=False)
 
@@ -59,11 +63,12 @@ class Concept:
             feature=self.feature.to(device),
             semantic=self.semantic.to(device),
             prototypes=self.prototypes.to(device),
+            portrait=self.portrait.to(device),
             scale_weights=weights,
         )
 
     def save(self, path: str | Path) -> Path:
-        """Writes a safetensors file of a few kilobytes: numbers and metadata, no photo.
+        """Writes a safetensors file of some dozen kilobytes: numbers and metadata, no photo.
 
         Raises:
             OutputError: the file cannot be written.
@@ -72,6 +77,9 @@ class Concept:
 
         tensors = {"feature": self.feature, "semantic": self.semantic}
         tensors |= {name: value.half() for name, value in vars(self.prototypes).items()}
+        portrait = self.portrait
+        tensors |= {"portrait": portrait.features.half(), "portrait_colour": portrait.colours.half()}
+        tensors["portrait_photo"] = portrait.photo
         if self.scale_weights is not None:
             tensors["scale_weights"] = self.scale_weights
         words = {"format": FORMAT, "name": self.name, "recipe": self.recipe.name}
@@ -102,8 +110,10 @@ class Concept:
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
         prototypes = Prototypes(**{name: tensors.pop(name).float() for name in PARTS})
-        recipe = find(words["recipe"])
-        return cls(words["name"], recipe, words["backbone"], words["fingerprint"], prototypes=prototypes, **tensors)
+        features, colours, photo = (tensors.pop(f"portrait{part}") for part in ("", "_colour", "_photo"))
+        portrait = Portrait(features.float(), colours.float(), photo)
+        named = (words["name"], find(words["recipe"]), words["backbone"], words["fingerprint"])
+        return cls(*named, prototypes=prototypes, portrait=portrait, **tensors)
 
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
@@ -123,6 +133,8 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
     for part in ("foreground", "background"):
         count = (*shapes.get(part, ()), 0)[0]
         expected |= {part: (count, *width), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
+    cells = (*shapes.get("portrait", ()), 0)[0]
+    expected |= {"portrait": (cells, *width), "portrait_colour": (cells, 3), "portrait_photo": (cells,)}
     return shapes in (expected, expected | {"scale_weights": (3,)})
 
 
@@ -159,4 +171,7 @@ def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbon
     target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
     feature = target / target.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
     prototypes = summarise(Cells.joined(foreground), Cells.joined(background))
-    return Concept(name, recipe, backbone, fingerprint, feature, semantic, prototypes, references=tuple(references))
+    portrait = Portrait.joined([reference.portrait for reference in references])
+    return Concept(
+        name, recipe, backbone, fingerprint, feature, semantic, prototypes, portrait, references=tuple(references)
+    )

@@ -137,3 +137,19 @@ def box_of(mask: Bool[Array, "h w"]) -> tuple[int, int, int, int] | None:
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+def window_around(box_xyxy: tuple[int, int, int, int], hw: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
+    """A square around a box, `margin` times its longer side, cut at the photo's edges.
+
+    Returns: x0, y0, x1, y1, the last two exclusive.
+    """
+    x0, y0, x1, y1 = box_xyxy
+    side = margin * max(x1 - x0 + 1, y1 - y0 + 1)
+    centre_x, centre_y = (x0 + x1 + 1) / 2, (y0 + y1 + 1) / 2
+    return (
+        max(0, int(centre_x - side / 2)),
+        max(0, int(centre_y - side / 2)),
+        min(hw[1], int(centre_x + side / 2) + 1),
+        min(hw[0], int(centre_y + side / 2) + 1),
+    )

@@ -16,7 +16,8 @@ from persam.concept import Concept, Reference
 from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.geometry import box_of, cell_cover
 from persam.location import locate
-from persam.presence import evidence, presence, threshold_of
+from persam.portrait import Portrait, resemblance
+from persam.presence import presence, threshold_of
 from persam.recipes import PERSAM, Recipe, find, tuned
 from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
 from persam.refine import first_decode, mask_logits, prompt_of, refine
@@ -192,16 +193,15 @@ class PerSAM:
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        found = evidence(concept, embedding, final.logits)
         full = mask_logits(final.logits, embedding.frame)
         closer = look_closer(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
-        if closer is not None:
-            full = closer.full
-            found = max(found, evidence(concept, closer.embedding, closer.logits))
-        probability = presence(found, self.backbone.name)
-        logits = full.cpu().numpy()
+        logits = (full if closer is None else closer).cpu().numpy()
         mask = logits > 0
-        sure = probability >= self.threshold or not concept.recipe.refuses
+        probability, sure = 1.0, True
+        if concept.recipe.refuses:
+            evidence = resemblance(concept.portrait, Portrait.of(self.backbone, rgb, mask, embedding))
+            probability = presence(evidence, self.backbone.name)
+            sure = probability >= self.threshold
         result = Segmentation(
             mask=mask,
             score=min(1.0, max(0.0, final.predicted_iou)),
@@ -245,10 +245,12 @@ class PerSAM:
         if isinstance(mask, Box | Points | Polygon | Scribble):
             hint = mask
         if hint is not None:
-            return Reference(embedding, mask_from_hint(hint, self.backbone, embedding))
-        height, width = rgb.shape[:2]
-        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
-        return Reference(embedding, io.read_mask(mask, (height, width), **known))
+            shown = mask_from_hint(hint, self.backbone, embedding)
+        else:
+            height, width = rgb.shape[:2]
+            known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
+            shown = io.read_mask(mask, (height, width), **known)
+        return Reference(embedding, shown, Portrait.of(self.backbone, rgb, shown, embedding))
 
     def _own(self, concept: Concept) -> Concept:
         if concept.fingerprint != self.backbone.fingerprint:

@@ -1,7 +1,7 @@
-"""Whether the object is in the photo at all: evidence, and a curve fitted for every backbone.
+"""Whether the object is in the photo at all: evidence on a curve that is fitted for every backbone.
 
-The peak of the similarity says little: in every photo some cell is the most similar one. What the decoder took for the
-object is asked instead whether each part of the object is found in it again (backward matching).
+The peak of the similarity says little: in every photo some cell is the most similar one. The evidence is instead how
+much what was found resembles the object, both seen close up (`portrait`).
 """
 
 import math
@@ -9,14 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
-from persam.concept import Concept
 from persam.errors import PerSAMError
-from persam.geometry import decoded_cover
-from persam.prototypes import Cells, share_found
-from persam.types import ImageEmbedding
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Calibration:
 
 # By backbone: `fit` to the evidence of the absence protocol. What a threshold fitted on half of its objects does on the
 # other half is a row of data/results/eval.csv.
-CALIBRATIONS: dict[str, Calibration] = {"nano": Calibration(threshold=0.714, spread=0.0736)}
+CALIBRATIONS: dict[str, Calibration] = {"nano": Calibration(threshold=0.106, spread=0.0198)}
 
 
 def fit(evidence: Sequence[float], held: Sequence[bool]) -> Calibration:
@@ -60,13 +54,6 @@ def fit(evidence: Sequence[float], held: Sequence[bool]) -> Calibration:
     if not slope[0] > 0:
         raise PerSAMError("the evidence is no higher where the object is: these photos calibrate nothing.")
     return Calibration(threshold=float(-slope[1] / slope[0]), spread=float(1 / slope[0]))
-
-
-def evidence(concept: Concept, embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:
-    """How well the object's parts are found again in the cells of a mask, -1..1; an empty mask is no evidence: -1."""
-    cover = decoded_cover(logits[None], embedding.frame)[0]
-    inside = (cover > 0) & (cover >= 0.5 * cover.max())
-    return share_found(concept.prototypes, Cells.of(embedding, inside))
 
 
 def presence(value: float, backbone: str) -> float:

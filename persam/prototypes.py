@@ -70,8 +70,12 @@ def summarise(foreground: Cells, background: Cells) -> Prototypes:
     return Prototypes(*cluster(foreground, FOREGROUND), *cluster(background, BACKGROUND))
 
 
-def cluster(cells: Cells, count: int) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k 3"], Float[Tensor, "k"]]:
+def cluster(
+    cells: Cells, count: int, *, alike: float = 1.0
+) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k 3"], Float[Tensor, "k"]]:
     """At most `count` centres of cells (k-means by likeness): their features, colours, and share of the cells.
+
+    Fewer where every cell is more than `alike` to one already: a plain ball has few parts, however large it is shown.
 
     Starts from the cell most like the mean and adds the one least like those before it, so the result depends on
     nothing but the cells. Centres are rounded to half precision, in which a concept is saved.
@@ -81,14 +85,16 @@ def cluster(cells: Cells, count: int) -> tuple[Float[Tensor, "k c"], Float[Tenso
     if not len(unit):
         return unit, colours, unit.new_zeros(0)
     chosen = [int((unit @ unit.mean(0)).argmax())]
-    while len(chosen) < min(count, len(unit)):
-        chosen.append(int(_likeness(cells, unit[chosen], colours[chosen]).amax(1).argmin()))
+    nearest = likeness(cells, unit[chosen], colours[chosen])[:, 0]
+    while len(chosen) < min(count, len(unit)) and nearest.min() < alike:
+        chosen.append(int(nearest.argmin()))
+        nearest = torch.maximum(nearest, likeness(cells, unit[chosen[-1:]], colours[chosen[-1:]])[:, 0])
     centres, shades = unit[chosen], colours[chosen]
     for _ in range(ROUNDS):
-        member = F.one_hot(_likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
+        member = F.one_hot(likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
         centres = F.normalize(member.T @ unit + 1e-6 * centres, dim=1)
         shades = (member.T @ colours + 1e-6 * shades) / (member.sum(0)[:, None] + 1e-6)
-    member = F.one_hot(_likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
+    member = F.one_hot(likeness(cells, centres, shades).argmax(1), len(centres)).to(unit.dtype)
     return centres.half().float(), shades.half().float(), member.mean(0).half().float()
 
 
@@ -106,24 +112,7 @@ def log_ratio(prototypes: Prototypes, embedding: ImageEmbedding) -> Float[Tensor
     return ((as_object - as_other) / TEMPERATURE).view(embedding.frame.valid_hw)
 
 
-def share_found(prototypes: Prototypes, cells: Cells) -> float:
-    """How well the object's parts are found again among some cells, up to 1: each part's best likeness, by its share.
-
-    The other way round than `log_ratio`: not what a cell looks like, but whether every part has one. -1 without cells.
-    """
-    if not len(cells.features):
-        return -1.0
-    likeness = _likeness(cells, prototypes.foreground, prototypes.foreground_colour).amax(0)
-    return float((likeness * prototypes.foreground_share).sum() / prototypes.foreground_share.sum())
-
-
-def _evidence(
-    cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"], share: Float[Tensor, "k"]
-) -> Float[Tensor, "n"]:
-    return (TEMPERATURE * _likeness(cells, centres, colours) + share.clamp(min=1e-6).log()).logsumexp(1)
-
-
-def _likeness(cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "n k"]:
+def likeness(cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"]) -> Float[Tensor, "n k"]:
     """Of every cell to every centre, up to 1: cosine of the features and a Gaussian of the difference in colour."""
     alike = cells.features @ centres.T
     if cells.colours is None:
@@ -131,3 +120,9 @@ def _likeness(cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor
     weight = colours.new_tensor([LIGHTNESS, 1.0, 1.0]) / COLOUR_SPREAD
     difference = torch.cdist(cells.colours * weight, colours * weight)
     return (1 - COLOUR_SHARE) * alike + COLOUR_SHARE * (-0.5 * difference.square()).exp()
+
+
+def _evidence(
+    cells: Cells, centres: Float[Tensor, "k c"], colours: Float[Tensor, "k 3"], share: Float[Tensor, "k"]
+) -> Float[Tensor, "n"]:
+    return (TEMPERATURE * likeness(cells, centres, colours) + share.clamp(min=1e-6).log()).logsumexp(1)

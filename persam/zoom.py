@@ -5,7 +5,6 @@ wide photo has a dozen cells there; in a cut-out around it, it has a hundred. Wh
 same thing: a mask that departs too far from the first is not taken.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from persam.backbones.base import Backbone
-from persam.geometry import Frame, box_of
+from persam.geometry import Frame, box_of, window_around
 from persam.refine import ELSEWHERE, mask_logits, one_piece
-from persam.types import ImageEmbedding, Prompt
+from persam.types import Prompt
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.5  # side of the cut-out over the longer side of the mask's box
@@ -25,19 +24,10 @@ LARGEST = 0.6  # of the photo's longer side: a cut-out beyond it would show litt
 SAME = 0.5  # IoU with the first look below which the second one found something else
 
 
-@dataclass(frozen=True)
-class Look:
-    """What the second look saw. full: the mask's logits in the photo's size. embedding, logits: the cut-out's own."""
-
-    full: Float[Tensor, "h w"]
-    embedding: ImageEmbedding
-    logits: Float[Tensor, "m m"]
-
-
 def look_closer(
     backbone: Backbone, rgb: UInt8[Array, "h w 3"], logits: Float[Tensor, "h w"], point_xy: Float[Tensor, "2"]
-) -> Look | None:
-    """The mask decoded again from a cut-out; None where the object is large, or something else was found.
+) -> Float[Tensor, "h w"] | None:
+    """The mask's logits, decoded again from a cut-out; None where the object is large, or something else was found.
 
     Args:
         backbone: encodes the cut-out: the cost of a second photo.
@@ -46,10 +36,9 @@ def look_closer(
         point_xy: the positive point, in pixels of the photo.
     """
     box = box_of((logits > 0).cpu().numpy())
-    window = None if box is None else _window(box, (logits.shape[0], logits.shape[1]))
-    if box is None or window is None:
+    if box is None or MARGIN * max(box[2] - box[0] + 1, box[3] - box[1] + 1) > LARGEST * max(logits.shape):
         return None
-    x0, y0, x1, y1 = window
+    x0, y0, x1, y1 = window_around(box, (logits.shape[0], logits.shape[1]), MARGIN)
     before = logits[y0:y1, x0:x1]
     embedding = backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
     corner = point_xy.new_tensor([x0, y0])
@@ -69,22 +58,7 @@ def look_closer(
         return None
     closer = torch.full_like(logits, ELSEWHERE)
     closer[y0:y1, x0:x1] = full[best]
-    return Look(closer, embedding, three[best])
-
-
-def _window(box_xyxy: tuple[int, int, int, int], hw: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """A square around the box, cut at the photo's edges: x0, y0, x1, y1, the last two exclusive. None if too large."""
-    x0, y0, x1, y1 = box_xyxy
-    side = MARGIN * max(x1 - x0 + 1, y1 - y0 + 1)
-    if side > LARGEST * max(hw):
-        return None
-    centre_x, centre_y = (x0 + x1 + 1) / 2, (y0 + y1 + 1) / 2
-    return (
-        max(0, int(centre_x - side / 2)),
-        max(0, int(centre_y - side / 2)),
-        min(hw[1], int(centre_x + side / 2) + 1),
-        min(hw[0], int(centre_y + side / 2) + 1),
-    )
+    return closer
 
 
 def _as_prompt(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "m m"]:

@@ -13,6 +13,7 @@ import torch
 
 from persam.decoder import NO_GUIDANCE, Guidance
 from persam.geometry import Frame
+from persam.portrait import Portrait
 from persam.types import Candidates, ImageEmbedding, Prompt
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)
@@ -76,3 +77,8 @@ def mask(*, at_xyxy=(10, 20, 29, 39), hw=(64, 64)) -> np.ndarray:
     x0, y0, x1, y1 = at_xyxy
     found[y0 : y1 + 1, x0 : x1 + 1] = True
     return found
+
+
+def no_portrait(width: int = 3) -> Portrait:
+    """For tests that never look close: one cell, like nothing."""
+    return Portrait(torch.zeros(1, width), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))

@@ -632,7 +632,7 @@ def test_results_already_finished_stay_when_a_person_interrupts(persam, colours,
     encode = colours.encode
 
     def interrupted(rgb):
-        if colours.encoded == 2:  # the reference and the first photo
+        if colours.encoded == 4:  # the reference and the first photo, each whole and close up
             assert len(records(Path("found/results.jsonl").read_text())) == 1  # it would outlive a power cut
             raise KeyboardInterrupt
         return encode(rgb)

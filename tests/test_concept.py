@@ -10,9 +10,11 @@ from safetensors.torch import save_file
 from persam.concept import Concept, Reference, learn, target_cells
 from persam.errors import ConceptError, OutputError, PerSAMError
 from persam.geometry import Frame
+from persam.portrait import Portrait
 from persam.prototypes import Cells, summarise
 from persam.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, Recipe
 from persam.types import ImageEmbedding
+from tests.colour import no_portrait
 
 MEAN_MAX = Recipe("mean_max", target_feature="mean_max")
 
@@ -23,7 +25,7 @@ def reference(*cells: tuple[int, int, float, float]) -> Reference:
     for row, column, first, second in cells:
         features[:, row, column] = torch.tensor([first, second])
         mask[row, column] = True
-    return Reference(ImageEmbedding(features, Frame((4, 4), 4, 1)), mask)
+    return Reference(ImageEmbedding(features, Frame((4, 4), 4, 1)), mask, no_portrait(2))
 
 
 def learned(*references: Reference, recipe: Recipe = PERSAM) -> Concept:
@@ -56,7 +58,7 @@ def test_features_that_cancel_give_a_zero_feature_and_not_nan():
 def test_the_published_rule_finds_no_cell_for_a_thin_object_and_says_so():
     mask = np.zeros((512, 512), bool)
     mask[100, 50:60] = True
-    thin = Reference(ImageEmbedding(torch.ones(2, 32, 32), Frame((512, 512), 512)), mask)
+    thin = Reference(ImageEmbedding(torch.ones(2, 32, 32), Frame((512, 512), 512)), mask, no_portrait(2))
     with pytest.raises(ConceptError, match=r"object of 10 pixels covers no grid cell .* official_persam.*'persam'"):
         target_cells(thin, OFFICIAL_PERSAM)
     assert target_cells(thin, PERSAM).any()
@@ -68,15 +70,19 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, weights):
     feature, semantic = torch.randn(256, generator=generator), torch.randn(256, generator=generator)
     seen = Cells(torch.randn(40, 256, generator=generator), 50 * torch.randn(40, 3, generator=generator))
     parts = summarise(seen, Cells(torch.ones(0, 256), torch.ones(0, 3)))
-    before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, parts, weights)
+    cells = torch.randn(400, 256, generator=generator).half().float()
+    close = Portrait(cells, cells[:, :3], torch.arange(400) // 200)
+    before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, parts, close, weights)
     path = before.save(tmp_path / "new" / "rex.safetensors")
     after = Concept.load(path)
-    assert path.stat().st_size < 10_000
+    assert path.stat().st_size < 220_000  # two photos
     assert (after.name, after.recipe, after.backbone, after.fingerprint) == ("rex the dog", PERSAM_F, "vit_h", "abc")
     assert torch.equal(after.feature, feature)
     assert torch.equal(after.semantic, semantic)
     for name, value in vars(parts).items():
         assert torch.equal(getattr(after.prototypes, name), value)
+    for name, value in vars(close).items():
+        assert torch.equal(getattr(after.portrait, name), value)
     assert after.scale_weights is None if weights is None else torch.equal(after.scale_weights, weights)
     assert after.references == ()
     assert [entry.name for entry in path.parent.iterdir()] == ["rex.safetensors"]
@@ -93,7 +99,12 @@ def write(path, *, metadata=None, **tensors):
     good |= {"foreground": torch.ones(2, 4) / 2, "foreground_share": torch.ones(2) / 2}
     good |= {"background": torch.ones(3, 4) / 2, "background_share": torch.ones(3) / 3}
     good |= {"foreground_colour": torch.ones(2, 3), "background_colour": torch.ones(3, 3)}
-    words = {"format": "persam-concept-1", "name": "x", "recipe": "persam", "backbone": "b", "fingerprint": "f"}
+    good |= {
+        "portrait": torch.ones(2, 4) / 2,
+        "portrait_colour": torch.ones(2, 3),
+        "portrait_photo": torch.tensor([0, 1]),
+    }
+    words = {"format": "persam-concept-2", "name": "x", "recipe": "persam", "backbone": "b", "fingerprint": "f"}
     save_file(good | tensors, path, {"persam": json.dumps(words if metadata is None else metadata)})
 
 
@@ -108,8 +119,8 @@ DAMAGED = {
     "text": (lambda path: path.write_text("a photo of my dog"), "is not a concept file"),
     "other model": (lambda path: save_file({"weight": torch.ones(3)}, path), "holds no concept of the format"),
     "other format": (lambda path: write(path, metadata={"format": "persam-concept-9"}), "holds no concept"),
-    "metadata of another kind": (lambda path: write(path, metadata=["persam-concept-1"]), "holds no concept"),
-    "metadata cut short": (lambda path: write(path, metadata={"format": "persam-concept-1"}), "holds no concept"),
+    "metadata of another kind": (lambda path: write(path, metadata=["persam-concept-2"]), "holds no concept"),
+    "metadata cut short": (lambda path: write(path, metadata={"format": "persam-concept-2"}), "holds no concept"),
     "NaN": (lambda path: write(path, feature=torch.full((4,), torch.nan)), "not finite: learn it again"),
     "two lengths": (lambda path: write(path, semantic=torch.ones(5)), "holds no concept"),
     "a matrix": (lambda path: write(path, feature=torch.ones(2, 2)), "holds no concept"),
@@ -118,6 +129,8 @@ DAMAGED = {
     "a number for the prototypes": (lambda path: write(path, background=torch.tensor(1.0)), "holds no concept"),
     "a tensor too many": (lambda path: write(path, more=torch.ones(2)), "holds no concept"),
     "a share too few": (lambda path: write(path, background_share=torch.ones(7)), "holds no concept"),
+    "a portrait without its colours": (lambda path: write(path, portrait=torch.ones(3, 4)), "holds no concept"),
+    "a portrait of another length": (lambda path: write(path, portrait=torch.ones(2, 5)), "holds no concept"),
     "four weights": (lambda path: write(path, scale_weights=torch.ones(4)), "holds no concept"),
 }
 

@@ -17,7 +17,7 @@ ROWS = (
     {"targets", "segmentation", "results"},
     {"decoder"},
     {"backbones"},
-    {"recipes", "prototypes", "concept", "reference", "location", "refine", "zoom", "scales", "presence"},
+    {"recipes", "prototypes", "portrait", "concept", "reference", "location", "refine", "zoom", "scales", "presence"},
     {"model"},
     {"video", "eval", "engines", "dreambooth"},
     {"__init__"},

@@ -11,6 +11,7 @@ from persam.location import confidence_map, locate
 from persam.prototypes import Cells, summarise
 from persam.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, Recipe
 from persam.types import ImageEmbedding
+from tests.colour import no_portrait
 
 OBJECT, GROUND = torch.eye(8)[0], torch.eye(8)[1]
 
@@ -29,7 +30,7 @@ def scene(hw: tuple[int, int], row: int, column: int) -> ImageEmbedding:
 def concept(recipe: Recipe) -> Concept:
     """The object, learned from a photo of nothing but it and the ground."""
     prototypes = summarise(Cells(OBJECT[None], None), Cells(GROUND[None], None))
-    return Concept("thing", recipe, "none", "0", OBJECT, OBJECT, prototypes)
+    return Concept("thing", recipe, "none", "0", OBJECT, OBJECT, prototypes, no_portrait(len(OBJECT)))
 
 
 @pytest.mark.parametrize("place", [(3, 4), (10, 20), (0, 0), (17, 31)])

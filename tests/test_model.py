@@ -251,13 +251,19 @@ def test_an_album_is_a_folder_a_pattern_or_a_list(model, album, targets):
     assert [result.source for result in found] == sorted(album.iterdir())
 
 
-@pytest.mark.parametrize(("zoom", "times"), [(False, 1), (True, 2)])
-def test_each_photo_is_encoded_once_and_a_small_object_once_more(album, zoom, times):
-    model = PerSAM(ColourBackbone(), recipe=replace(PERSAM, zoom=zoom))
+@pytest.mark.parametrize(("zoom", "refuses", "times"), [(False, False, 1), (False, True, 2), (True, True, 3)])
+def test_each_photo_is_encoded_once_and_what_was_found_once_closer_for_each_use(album, zoom, refuses, times):
+    model = PerSAM(ColourBackbone(), recipe=replace(PERSAM, zoom=zoom, refuses=refuses))
     red = model.learn(photo(), mask())
     before = model.backbone.encoded
     assert len(list(model.segment(album, red))) == 3
     assert model.backbone.encoded == before + 3 * times
+
+
+def test_a_recipe_that_does_not_refuse_does_not_judge(album):
+    model = PerSAM(ColourBackbone(), recipe=replace(PERSAM, refuses=False), threshold=1.0)
+    red = model.learn(photo(), mask())
+    assert [(found.presence, found.present) for found in model.segment(album, red)] == [(1.0, True)] * 3
 
 
 def test_a_generator_is_drawn_from_one_photo_at_a_time(model):

@@ -1,50 +1,11 @@
-"""Evidence for the object is that its parts are found again; presence is the evidence on a fitted curve."""
+"""Presence is evidence on a fitted curve."""
 
 import pytest
-import torch
 
-from persam.concept import Concept
 from persam.errors import PerSAMError
-from persam.geometry import Frame
 from persam.model import PerSAM
-from persam.presence import CALIBRATIONS, Calibration, evidence, fit, presence, threshold_of
-from persam.prototypes import Cells, summarise
-from persam.recipes import PERSAM
-from persam.types import ImageEmbedding
+from persam.presence import CALIBRATIONS, Calibration, fit, presence, threshold_of
 from tests.colour import ColourBackbone
-
-FUR, NOSE, GRASS = torch.eye(3)
-
-
-def dog() -> Concept:
-    cells = Cells(torch.stack([FUR, FUR, FUR, NOSE]), None)
-    return Concept("dog", PERSAM, "none", "0", FUR, FUR, summarise(cells, Cells(GRASS[None], None)))
-
-
-def photo(*left: torch.Tensor) -> tuple[ImageEmbedding, torch.Tensor]:
-    """Four cells a side: the given features in the left columns, grass elsewhere; and logits of a mask around them."""
-    features = GRASS[:, None, None].repeat(1, 4, 4)
-    logits = torch.full((16, 16), -5.0)
-    for column, feature in enumerate(left):
-        features[:, :, column] = feature[:, None]
-        logits[:, 4 * column : 4 * column + 4] = 5.0
-    return ImageEmbedding(features, Frame((16, 16), 16, 4)), logits
-
-
-@pytest.mark.parametrize(
-    ("inside", "expected"),
-    [((FUR, NOSE), 1.0), ((FUR,), 0.75), ((NOSE,), 0.25), ((GRASS,), 0.0), ((), -1.0)],
-    ids=["all of it", "without its nose", "a nose", "grass", "nothing"],
-)
-def test_evidence_is_the_share_of_parts_found_again(inside, expected):
-    embedding, logits = photo(*inside)
-    assert evidence(dog(), embedding, logits) == pytest.approx(expected, abs=2e-3)
-
-
-def test_a_part_outside_the_mask_is_no_evidence():
-    embedding, logits = photo(FUR, NOSE)
-    logits[:, 4:] = -5.0
-    assert evidence(dog(), embedding, logits) == pytest.approx(0.75, abs=2e-3)
 
 
 def test_presence_crosses_one_half_at_the_threshold_and_rises_with_evidence():

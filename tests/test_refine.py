@@ -13,6 +13,7 @@ from persam.prototypes import Cells, summarise
 from persam.recipes import PERSAM, Recipe
 from persam.refine import Step, agreement, first_decode, mask_logits, one_piece, onto_mask, prompt_of, refine
 from persam.types import Candidates, ImageEmbedding, LocationPrior
+from tests.colour import no_portrait
 
 SIDE = 8
 EMBEDDING = ImageEmbedding(torch.zeros(3, 2, 2), Frame((SIDE, SIDE), SIDE, 4))
@@ -107,7 +108,7 @@ def first(recipe: Recipe, scale_weights=None, *, prior=PRIOR) -> tuple[Step, Any
     backbone = Rehearsed(answer(0.4, 0.2, 0.6, 0.1))
     nothing = Cells(torch.ones(0, 3), None)
     none = summarise(nothing, nothing)
-    concept = Concept("x", recipe, "rehearsed", "0", SEMANTIC, SEMANTIC, none, scale_weights)
+    concept = Concept("x", recipe, "rehearsed", "0", SEMANTIC, SEMANTIC, none, no_portrait(), scale_weights)
     step = first_decode(backbone, EMBEDDING, prior, concept)
     return step, backbone.asked[0]
 

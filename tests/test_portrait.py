@@ -1,0 +1,122 @@
+"""A find is recognised by its cells, seen close up, each the most alike of the other's."""
+
+import numpy as np
+import pytest
+import torch
+
+from persam.portrait import MARGIN, PARTS, Portrait, resemblance
+from tests.colour import GREEN, GREY, RED, SIDE, ColourBackbone
+
+FUR, NOSE, GRASS = torch.eye(3)
+
+
+def portrait(*cells: torch.Tensor, photo: int = 0, colours: torch.Tensor | None = None) -> Portrait:
+    shades = torch.zeros(len(cells), 3) if colours is None else colours
+    return Portrait(torch.stack(cells), shades, torch.full((len(cells),), photo))
+
+
+def taken(rgb: np.ndarray, mask: np.ndarray) -> Portrait:
+    backbone = ColourBackbone()
+    return Portrait.of(backbone, rgb, mask, backbone.encode(rgb))
+
+
+def test_an_object_resembles_itself_entirely_and_another_not():
+    dog = portrait(FUR, NOSE)
+    assert resemblance(dog, dog) == pytest.approx(1)
+    alike_in_colour_alone = 0.3
+    assert resemblance(dog, portrait(GRASS)) == pytest.approx(2 * alike_in_colour_alone / 3)
+
+
+def test_only_cells_that_choose_each_other_count():
+    # both cells of the second object are most like the first's fur: one of them is chosen back
+    dog, blanket = portrait(FUR, NOSE), portrait(FUR, torch.tensor([0.8, 0.0, 0.6]))
+    forward_alone = (1 + 0.3) / 2
+    assert resemblance(dog, blanket) == pytest.approx(2 * 1 / 4)
+    assert resemblance(dog, blanket) < forward_alone
+
+
+def test_an_object_of_the_same_shape_and_another_colour_resembles_less():
+    black, red = torch.tensor([[10.0, 0, 0]]), torch.tensor([[50.0, 60, 40]])
+    car = portrait(FUR, colours=black)
+    assert resemblance(car, portrait(FUR, colours=red)) == pytest.approx(0.7, abs=1e-3)
+    darker = resemblance(car, portrait(FUR, colours=black + torch.tensor([10.0, 0, 0])))
+    assert 0.95 < darker < 1  # a shadow changes lightness, which counts little
+
+
+def test_of_several_photos_the_one_that_resembles_most_counts():
+    side, front = portrait(FUR, FUR + 0.01 * NOSE), portrait(NOSE)
+    known = Portrait.joined([side, front])
+    assert known.photo.tolist() == [0, 0, 1]
+    assert resemblance(known, front) == pytest.approx(1)
+    assert resemblance(side, front) < 0.5
+
+
+def test_nothing_found_resembles_nothing():
+    nothing = taken(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), bool))
+    assert len(nothing.features) == 0
+    assert resemblance(portrait(FUR), nothing) == 0.0
+
+
+def test_it_is_taken_close_around_the_object_and_shows_nothing_else():
+    rgb = np.full((300, 400, 3), GREY, np.uint8)
+    mask = np.zeros((300, 400), bool)
+    mask[100:150, 200:300] = True
+    rgb[mask] = RED
+    rgb[100:150, 200:250] = GREEN
+    seen = []
+
+    class Spy(ColourBackbone):
+        def encode(self, rgb):
+            seen.append(rgb.shape[:2])
+            return super().encode(rgb)
+
+    close = Portrait.of(Spy(), rgb, mask, ColourBackbone().encode(rgb))
+    assert seen == [(int(100 * MARGIN) + 1, int(100 * MARGIN) + 1)]
+    colours = torch.stack([torch.tensor(colour, dtype=torch.float) for colour in (RED, GREEN, GREY)])
+    expected = torch.nn.functional.normalize(colours - colours.mean(1, keepdim=True) + 1, dim=1)
+    likeness = close.features @ expected.T
+    assert (likeness[:, :2].amax(0) > 0.99).all()
+    assert (likeness[:, 2] < 0.9).all()
+
+
+def test_an_object_that_fills_the_photo_is_not_encoded_again():
+    backbone = ColourBackbone()
+    rgb = np.full((60, 80, 3), RED, np.uint8)
+    whole = backbone.encode(rgb)
+    for x0, encoded in ((2, 1), (40, 2)):
+        mask = np.zeros((60, 80), bool)
+        mask[:, x0:] = True
+        assert len(Portrait.of(backbone, rgb, mask, whole).features) > 0
+        assert backbone.encoded == encoded
+
+
+def test_the_same_object_elsewhere_smaller_and_mirrored_resembles_more_than_another():
+    rng = np.random.default_rng(0)
+    pattern = np.kron(rng.integers(0, 256, (6, 6, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    other = np.kron(rng.integers(0, 256, (6, 6, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+
+    def at(picture: np.ndarray, y: int, x: int) -> Portrait:
+        rgb, mask = np.full((300, 300, 3), 127, np.uint8), np.zeros((300, 300), bool)
+        height, width = picture.shape[:2]
+        rgb[y : y + height, x : x + width], mask[y : y + height, x : x + width] = picture, True
+        return taken(rgb, mask)
+
+    known = at(pattern, 20, 30)
+    again = resemblance(known, at(pattern[::2, ::-2], 200, 120))
+    assert again > 0.6
+    assert resemblance(known, at(other, 20, 30)) < again - 0.2
+
+
+def test_a_plain_surface_is_one_part_and_a_rich_one_many_up_to_a_limit():
+    rng = np.random.default_rng(0)
+    mask = np.ones((64, 64), bool)
+    plain = taken(np.full((64, 64, 3), RED, np.uint8), mask)
+    rich = taken(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), mask)
+    assert len(plain.features) == 1
+    assert resemblance(plain, plain) == pytest.approx(1, abs=1e-3)
+    assert 20 < len(rich.features) <= PARTS < SIDE**2
+
+
+def test_it_moves_to_a_device_whole():
+    moved = portrait(FUR, NOSE).to("meta")
+    assert {part.device.type for part in vars(moved).values()} == {"meta"}
