@@ -337,7 +337,7 @@ def test_eval_goes_on_where_it_was_and_shows_objects_when_asked(persam, colours)
 @pytest.mark.usefixtures("colours", "data", "calibrated")
 def test_eval_shows_the_row_over_all_objects(persam):
     _, out, _ = persam("eval absence --data data -o runs --csv rows.csv --no-sheet")
-    assert [row.split()[1] for row in out.splitlines()[2:]] == ["mean", "odd"]
+    assert [row.split()[1] for row in out.splitlines()[2:]] == ["mean", "each"]
 
 
 @pytest.mark.usefixtures("data")

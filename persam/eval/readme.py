@@ -12,13 +12,14 @@ from pathlib import Path
 from persam.errors import DataError
 from persam.eval.benchmark import COLUMNS
 from persam.eval.predict import ORACLE
+from persam.eval.scores import FITTED
 from persam.formats import write_bytes
 from persam.recipes import RECIPES
 
 BEGIN = "<!-- results: written by `python -m persam.eval.readme`, not by hand -->"
 END = "<!-- end of results -->"
 EMPTY = "Nothing is measured yet: `persam eval` writes `data/results/eval.csv`."
-MEAN, FITTED = "mean", "odd objects, threshold fitted on even"  # rows over objects, of `score` and of `absence`
+MEAN = "mean"  # the row over objects
 
 # the benchmarks of a table, what it is called, and its columns: heading and the CSV's column
 TABLES = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from persam.errors import DataError
+from persam.errors import DataError, PerSAMError
 from persam.eval.episodes import Answer, Prediction
 from persam.eval.metrics import (
     Overlap,
@@ -18,8 +18,10 @@ from persam.eval.metrics import (
     region_similarity,
     video_statistics,
 )
+from persam.presence import fit
 
 Array = np.ndarray[Any, Any]
+FITTED = "each half of the objects, threshold fitted on the other"  # a row's name
 
 
 @dataclass(frozen=True)
@@ -112,47 +114,46 @@ def measure_presence(answers: Iterable[Answer]) -> Metrics:
 
 
 def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
-    """Every second object fits the threshold, the others are judged by it: refused, accepted, auroc, threshold.
+    """Each half of the objects is judged by the threshold that the other half fits: refused, accepted, auroc.
 
-    Objects 0, 2, 4, … fit; 1, 3, 5, … are judged, so that no number is reported on what it was fitted to.
+    Halves are every second object, so that no number is reported on what it was fitted to. The threshold is the mean
+    of the two.
+
+    Raises:
+        DataError: there is one object only, or a half fits no threshold.
     """
-    fitting: list[_Verdict] = []
-    judging: list[_Verdict] = []
+    halves: tuple[list[_Verdict], list[_Verdict]] = ([], [])
     for number, answers in enumerate(objects):
-        (judging if number % 2 else fitting).extend(_verdict(answer) for answer in answers)
-    if not judging:
+        halves[number % 2].extend(_verdict(answer) for answer in answers)
+    if not halves[1]:
         raise DataError("a threshold needs objects to fit it on and others to judge: two sequences at least.")
-    threshold = fit_threshold([one.presence for one in fitting], [one.held for one in fitting])
-    judged = [replace(one, present=one.presence >= threshold) for one in judging]
+    thresholds = [fit_threshold([one.presence for one in half], [one.held for one in half]) for half in halves]
+    judged = [
+        replace(one, present=one.presence >= threshold)
+        for half, threshold in zip(halves, reversed(thresholds), strict=True)
+        for one in half
+    ]
     return Row(
-        object="odd objects, threshold fitted on even",
+        object=FITTED,
         n=len(judged),
         seconds=sum(one.seconds for one in judged),
-        metrics=replace(_judge(judged), threshold=threshold),
+        metrics=replace(_judge(judged), threshold=sum(thresholds) / 2),
     )
 
 
 def fit_threshold(scores: Sequence[float], present: Sequence[bool]) -> float:
-    """The threshold (present means `score >= threshold`) that judges best on these scores.
+    """The presence, 0..1, at which the curve that fits these scores crosses one half (`presence.fit`, on logits).
 
-    Best is the largest sum of the share of absent ones refused and of present ones accepted, so that neither kind
-    weighs more for being more. It lies midway in the gap it cuts; of equally good gaps the widest, then the lowest.
+    The curve, not the best cut: with a dozen present ones, a single photo moves the best cut far.
 
     Raises:
-        DataError: only one of the two kinds is there.
+        DataError: only one of the two kinds is there, or the scores do not rise with presence.
     """
-    values, held = np.asarray(scores, dtype=float), np.asarray(present, dtype=bool)
-    if held.all() or not held.any():
-        raise DataError("a threshold is fitted on scores of both kinds: photos with the object and photos without.")
-    levels = np.unique(values)
-    candidates = [(float(low + high) / 2, float(high - low)) for low, high in pairwise(levels)]
-    candidates = [(float(levels[0]), 0.0), *candidates, (float(np.nextafter(levels[-1], np.inf)), 0.0)]
-
-    def quality(candidate: tuple[float, float]) -> tuple[float, float, float]:
-        threshold, gap = candidate
-        return float((values[~held] < threshold).mean() + (values[held] >= threshold).mean()), gap, -threshold
-
-    return max(candidates, key=quality)[0]
+    inner = np.clip(np.asarray(scores, dtype=float), 1e-6, 1 - 1e-6)
+    try:
+        return float(1 / (1 + np.exp(-fit(np.log(inner / (1 - inner)).tolist(), present).threshold)))
+    except PerSAMError as error:
+        raise DataError(f"no threshold can be fitted on {len(inner)} photos: {error}") from error
 
 
 def area_under_roc(scores: Sequence[float], present: Sequence[bool]) -> float | None:

@@ -12,6 +12,7 @@ from PIL import Image
 from persam.errors import DataError, OutputError
 from persam.eval.benchmark import BENCHMARKS, COLUMNS, Run, answers, evaluate, export, machine_name, score, source_state
 from persam.eval.episodes import Episode, Prediction
+from persam.eval.scores import FITTED
 from tests.eval import folders
 
 
@@ -184,9 +185,9 @@ def test_absence_has_a_row_with_a_threshold_of_its_own(tmp_path):
     *_, mean, overall = started(oracle, root, tmp_path, "absence")
     assert oracle.asked == [["ant", "bee"]]
     assert (mean.metrics.refused, mean.metrics.accepted, mean.metrics.auroc) == (1.0, 1.0, 1.0)
-    assert (overall.object, overall.n) == ("odd objects, threshold fitted on even", 6)
-    assert overall.metrics.threshold == pytest.approx((0.9 + 0.2) / 2)
-    assert table(tmp_path)[-1]["threshold"] == "0.55"
+    assert (overall.object, overall.n) == (FITTED, 12)
+    assert overall.metrics.threshold == pytest.approx(0.6, abs=0.05)  # about midway between 0.9 and 0.2 on the logits
+    assert float(table(tmp_path)[-1]["threshold"]) == pytest.approx(overall.metrics.threshold, abs=1e-5)
 
 
 def test_episodes_of_one_class_share_its_row(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from persam.errors import DataError
 from persam.eval import readme
 from persam.eval.benchmark import COLUMNS
+from persam.eval.scores import FITTED
 
 
 def row(**values: str) -> dict[str, str]:
@@ -59,11 +60,11 @@ def test_each_kind_of_benchmark_has_its_own_columns():
 
 def test_presence_judged_on_other_objects_than_its_threshold_was_fitted_to_has_a_line_of_its_own():
     presence = run_of("cat", "dog", benchmark="absence", refused="0.5", accepted="1")
-    fitted = row(benchmark="absence", refused="0.9", accepted="0.8", object="odd objects, threshold fitted on even")
+    fitted = row(benchmark="absence", refused="0.9", accepted="0.8", object=FITTED)
     lines = [line for line in readme.tables([*presence, fitted]).splitlines() if line.startswith("| absence")]
     assert [line.split(" | ")[3:7] for line in lines] == [
         ["50.0", "100.0", "-", "6 photos, 2 objects"],
-        ["90.0", "80.0", "-", "6 photos, odd objects, threshold fitted on even"],
+        ["90.0", "80.0", "-", f"6 photos, {FITTED}"],
     ]
 
 
