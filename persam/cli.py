@@ -125,10 +125,28 @@ def _learn(options: argparse.Namespace) -> int:
         raise PerSAMError(
             f"learn needs a MASK for every REF, and got {len(options.inputs)} names: {' '.join(options.inputs)}."
         )
-    _, concept = _model_and_concept(options, options.inputs, name=options.name or options.output.stem)
-    path = concept.save(options.output)
-    print(json.dumps({"concept": concept.name, "file": str(path), "bytes": path.stat().st_size}))
+    if options.each:
+        files = _learn_each(options)
+    else:
+        _, concept = _model_and_concept(options, options.inputs, name=options.name or options.output.stem)
+        files = [(concept, concept.save(options.output))]
+    for concept, path in files:
+        print(json.dumps({"concept": concept.name, "file": str(path), "bytes": path.stat().st_size}))
     return 0
+
+
+def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
+    from persam.io import read_image, read_labels
+    from persam.results import file_part
+
+    if len(options.inputs) != 2 or options.name:
+        raise PerSAMError("--each takes one REF, one map of labels and no --name: results are called 'object 1' on.")
+    image, labels = options.inputs
+    rgb = read_image(image)
+    masks = read_labels(labels, rgb.shape[:2], image_name=image)  # before a model of gigabytes is fetched
+    names = [f"object {label}" for label in masks]
+    concepts = _load(options).learn_each(rgb, list(masks.values()), names=names)
+    return [(one, one.save(options.output / f"{file_part(one.name)}.safetensors")) for one in concepts]
 
 
 def _demo(options: argparse.Namespace) -> int:

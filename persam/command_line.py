@@ -86,10 +86,16 @@ def command_line() -> argparse.ArgumentParser:
     _model_options(segment, model_help="; with --concept: the one it was learned with")
 
     learn = _command(commands, "learn", "learn an object from photos and save it", LEARN_HELP)
-    learn.usage = "persam learn REF MASK [REF MASK]... -o FILE"
+    learn.usage = "persam learn REF MASK [REF MASK]... -o FILE\n       persam learn REF LABELS --each -o FOLDER"
     learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
     learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
     learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
+    learn.add_argument(
+        "--each",
+        action="store_true",
+        help="MASK is a map of labels, one number an object (0 background, 255 undecided), as a palette file: "
+        "FOLDER/object-1.safetensors and so on",
+    )
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     _model_options(learn)
 

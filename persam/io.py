@@ -93,6 +93,47 @@ def read_mask(source: object, image_hw: tuple[int, int], *, image_name: str = "t
     return levels >= levels.max() / 2
 
 
+VOID_LABEL = 255
+MOST_LABELS = 64  # in one photo; more are the grey levels of something else
+
+
+def read_labels(source: object, image_hw: tuple[int, int], *, image_name: str = "the photo") -> dict[int, Array]:
+    """Several objects' masks from one map of labels, as DAVIS-2017 and VOC draw them: {label: bool (h, w)}, in order.
+
+    Args:
+        source: as for `read_image`, of one channel: a palette file's indices, or grey levels, or integers. 0 is
+            background, 255 undecided.
+        image_hw: size of the photo that the map belongs to.
+        image_name: what messages call that photo.
+
+    Raises:
+        MaskError: the map cannot be read, has another size than the photo, or holds no label or far too many.
+    """
+    try:
+        loaded = _load(source, "map of labels")
+        palette = isinstance(loaded, Image.Image) and loaded.mode == "P"
+        array = np.array(loaded) if palette else _pixels_of(loaded)
+        array = _channels_last(array, "map of labels", tensor=is_tensor(source))
+    except ImageError as error:
+        raise MaskError(str(error)) from error.__cause__
+    if array.shape[:2] != tuple(image_hw):
+        raise MaskError(_size_message(array.shape[:2], tuple(image_hw), image_name))
+    if array.shape[2] != 1 or array.dtype.kind not in "bui":
+        raise MaskError(
+            f"the map of labels has {array.shape[2]} channels of {array.dtype}. Pass one integer a pixel: a palette "
+            f"file, or an array of integers."
+        )
+    labels = [int(label) for label in np.unique(array) if label not in (0, VOID_LABEL)]
+    if not labels:
+        raise MaskError("the map of labels holds no label but 0 (background) and 255 (undecided). Number the objects.")
+    if len(labels) > MOST_LABELS or labels[0] < 0:
+        raise MaskError(
+            f"the map of labels holds {len(labels)} values, {labels[0]} to {labels[-1]}: more like a photo or a soft "
+            f"mask. Number the objects 1, 2, 3 and leave the rest 0."
+        )
+    return {label: array[..., 0] == label for label in labels}
+
+
 def looks_inverted(mask: Bool[Array, "h w"]) -> bool:
     """Whether the background is probably what was marked: all corners, most of the border, over half of the area."""
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
@@ -284,7 +325,10 @@ def _check_one_object(levels: Float32[Array, "h w"]) -> None:
         labels = [int(label) for label in np.unique(levels.astype(int)) if label]
         if len(labels) > 1:
             shown = ", ".join(map(str, labels[:4])) + (", ..." if len(labels) > 4 else "")
-            raise MaskError(f"the mask holds {len(labels)} labels ({shown}). Pass one object: mask == {labels[0]}.")
+            raise MaskError(
+                f"the mask holds {len(labels)} labels ({shown}). Pass one object (mask == {labels[0]}), "
+                f"or all of them to `learn_each`."
+            )
     # Of 196 photos one lies below; masks lie above only as JPEG of a quality at which their noise rivals their level.
     between = float(((levels > high / 8) & (levels < high * 3 / 4)).mean())
     if between > 0.2:

@@ -84,8 +84,38 @@ class PerSAM:
         photos, marks = _listed(images), _listed(masks)
         if len(photos) != len(marks) or not photos:
             raise MaskError(f"{len(photos)} reference photos came with {len(marks)} masks: give one mask a photo.")
-        references = tuple(self._reference(image, mask) for image, mask in zip(photos, marks, strict=True))
+        references = tuple(self._references(image, [mask])[0] for image, mask in zip(photos, marks, strict=True))
         return self._learn(references, find(recipe) if recipe is not None else self.recipe, name)
+
+    @torch.inference_mode()
+    def learn_each(
+        self, image: Any, masks: Any, *, names: Sequence[str] | None = None, recipe: str | Recipe | None = None
+    ) -> tuple[Concept, ...]:
+        """A concept for each of several objects in one reference photo, which is encoded once.
+
+        Args:
+            image: the reference photo.
+            masks: a list of masks or hints as `learn` takes them, or one map of labels: a palette file or integers, 0
+                the background, 255 undecided.
+            names: what results call the objects, in order; without them, "object 1", with a map its own numbers.
+            recipe: as for `learn`.
+
+        Raises:
+            ImageError, MaskError: the photo, a mask or the map cannot be used, or names are too few or too many.
+        """
+        rgb = io.read_image(image)
+        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
+        if isinstance(masks, list | tuple):
+            marks, numbers = list(masks), list(range(1, len(masks) + 1))
+        else:
+            labelled = io.read_labels(masks, (rgb.shape[0], rgb.shape[1]), **known)
+            marks, numbers = list(labelled.values()), list(labelled)
+        called = [f"object {number}" for number in numbers] if names is None else list(names)
+        if not marks or len(called) != len(marks):
+            raise MaskError(f"{len(marks)} objects came with {len(called)} names: give at least one mask, a name each.")
+        chosen = find(recipe) if recipe is not None else self.recipe
+        references = self._references(image, marks)
+        return tuple(self._learn((one,), chosen, name) for one, name in zip(references, called, strict=True))
 
     @torch.inference_mode()
     def tune(self, concept: Concept) -> Concept:
@@ -238,19 +268,23 @@ class PerSAM:
                 truths.append(frame.valid(cover).to(three.device))
         return replace(concept, scale_weights=fit_weights(masks, truths))
 
-    def _reference(self, image: Any, mask: Any) -> Reference:
+    def _references(self, image: Any, masks: Sequence[Any]) -> list[Reference]:
+        """Objects of one photo, which is encoded once."""
         rgb = io.read_image(image)
+        height, width = rgb.shape[:2]
+        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
         embedding = self.embed(rgb)
-        hint: Hint | None = parse_hint(mask) if isinstance(mask, str) else None
-        if isinstance(mask, Box | Points | Polygon | Scribble):
-            hint = mask
-        if hint is not None:
-            shown = mask_from_hint(hint, self.backbone, embedding)
-        else:
-            height, width = rgb.shape[:2]
-            known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
-            shown = io.read_mask(mask, (height, width), **known)
-        return Reference(embedding, shown, Portrait.of(self.backbone, rgb, shown, embedding))
+        references = []
+        for mask in masks:
+            hint: Hint | None = parse_hint(mask) if isinstance(mask, str) else None
+            if isinstance(mask, Box | Points | Polygon | Scribble):
+                hint = mask
+            if hint is not None:
+                shown = mask_from_hint(hint, self.backbone, embedding)
+            else:
+                shown = io.read_mask(mask, (height, width), **known)
+            references.append(Reference(embedding, shown, Portrait.of(self.backbone, rgb, shown, embedding)))
+        return references
 
     def _own(self, concept: Concept) -> Concept:
         if concept.fingerprint != self.backbone.fingerprint:

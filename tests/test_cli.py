@@ -132,6 +132,22 @@ def test_what_was_learned_is_found_again(persam):
 
 
 @pytest.mark.usefixtures("colours", "here")
+def test_every_object_of_a_map_of_labels_is_learned(persam, colours):
+    labels = mask().astype(np.uint8) * 3 + mask(at_xyxy=(40, 6, 53, 19)).astype(np.uint8) * 7
+    Image.fromarray(labels).save("labels.png")
+    code, out, _ = persam("learn ref.png labels.png --each -o each")
+    assert code == 0
+    assert [(one["concept"], one["file"]) for one in records(out)] == [
+        ("object 3", "each/object-3.safetensors"),
+        ("object 7", "each/object-7.safetensors"),
+    ]
+    assert colours.encoded == 3  # the photo, and each object close up
+    assert Concept.load("each/object-7.safetensors").name == "object 7"
+    assert "one REF, one map of labels and no --name" in persam.refused("learn ref.png labels.png --each --name x -o e")
+    assert "holds 1 values" not in persam.refused("learn ref.png mask.png --each -o e")
+
+
+@pytest.mark.usefixtures("here")
 def test_learn_takes_a_name(persam):
     persam("learn ref.png mask.png -o rex.safetensors --name Rex --recipe persam_f")
     concept = Concept.load("rex.safetensors")

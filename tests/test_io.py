@@ -414,7 +414,7 @@ def test_exif_turns_the_mask_as_it_turns_the_photo(tmp_path: Path) -> None:
         (
             np.array([[0, 1, 2, 3]], np.uint8),
             (1, 4),
-            r"^the mask holds 3 labels \(1, 2, 3\)\. Pass one object: mask == 1\.$",
+            r"^the mask holds 3 labels \(1, 2, 3\)\. Pass one object \(mask == 1\), or all of them to `learn_each`\.$",
         ),
         (
             np.arange(256, dtype=np.uint8).reshape(16, 16),

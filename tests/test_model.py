@@ -93,6 +93,61 @@ def test_two_photos_teach_one_concept(model):
     assert found.box_xyxy == (0, 0, 7, 7)
 
 
+RED_AT, BLUE_AT = (8, 18, 31, 41), (40, 6, 53, 19)
+
+
+def two_things() -> np.ndarray:
+    scene = photo(at_xyxy=RED_AT)
+    scene[BLUE_AT[1] : BLUE_AT[3] + 1, BLUE_AT[0] : BLUE_AT[2] + 1] = BLUE
+    return scene
+
+
+@pytest.mark.parametrize("form", ["list", "array", "palette file", "grey file", "tensor"])
+def test_several_objects_of_one_reference_are_learned_from_one_encoding(model, tmp_path, monkeypatch, form):
+    labels = mask(at_xyxy=BLUE_AT).astype(np.uint8) * 2 + mask(at_xyxy=RED_AT).astype(np.uint8) * 5
+    labels[0] = 255  # undecided
+    if form == "palette file":
+        file = Image.fromarray(labels)
+        file.putpalette([i % 7 for i in range(768)])
+        file.save(tmp_path / "labels.png")
+    elif form == "grey file":
+        Image.fromarray(labels).save(tmp_path / "labels.png")
+    masks = {
+        "list": [mask(at_xyxy=BLUE_AT), "box:8,18,31,41"],
+        "array": labels.astype(np.int64),
+        "tensor": torch.from_numpy(labels),
+    }.get(form, tmp_path / "labels.png")
+    calls = times_encoded(model, two_things(), monkeypatch)
+    blue, red = model.learn_each(two_things(), masks)
+    assert len(calls) == 1
+    assert (blue.name, red.name) == (("object 1", "object 2") if form == "list" else ("object 2", "object 5"))
+    for concept, place in ((blue, BLUE_AT), (red, RED_AT)):
+        (found,) = model.segment(two_things(), concept)
+        assert found.box_xyxy == place
+    named = model.learn_each(two_things(), masks, names=["blue", "red"], recipe="persam_f")
+    assert [(one.name, one.recipe.name) for one in named] == [("blue", "persam_f"), ("red", "persam_f")]
+
+
+@pytest.mark.parametrize(
+    ("masks", "names", "message"),
+    [
+        ([], None, "0 objects came with 0 names"),
+        ([mask()], ["a", "b"], "1 objects came with 2 names"),
+        (np.zeros((64, 64), np.uint8), None, "holds no label but 0"),
+        (np.full((64, 64), 255, np.uint8), None, "holds no label but 0"),
+        (np.ones((60, 64), np.uint8), None, "is 64x60 but the photo is 64x64"),
+        (np.ones((64, 64, 3), np.uint8), None, "3 channels of uint8. Pass one integer a pixel"),
+        (np.ones((64, 64), np.float32), None, "1 channels of float32. Pass one integer a pixel"),
+        (np.arange(4096, dtype=np.int64).reshape(64, 64), None, "holds 4094 values, 1 to 4095: more like a photo"),
+        (np.full((64, 64), -1), None, "holds 1 values, -1 to -1"),
+        ("nowhere.png", None, "cannot read the map of labels nowhere.png: there is no such file"),
+    ],
+)
+def test_what_is_no_map_of_objects_is_refused(model, masks, names, message):
+    with pytest.raises(MaskError, match=message):
+        model.learn_each(photo(), masks, names=names)
+
+
 def test_k_shot_is_lists_of_photos_and_masks_in_their_order(model):
     photos = [photo(), photo(at_xyxy=ELSEWHERE), photo(at_xyxy=(0, 0, 7, 7), hw=(48, 64))]
     masks = [mask(), "box:38,3,57,32", mask(at_xyxy=(0, 0, 7, 7), hw=(48, 64))]
