@@ -219,6 +219,30 @@ class PerSAM:
         *,
         taken: torch.Tensor | None = None,
     ) -> _Found:
+        """The object at the likeliest place; where that is another thing, at the next ones, the most alike of all."""
+        frame = embedding.frame
+        taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device) if taken is None else taken
+        best = self._look(rgb, embedding, concept, target, taken=taken)
+        found = best
+        for _ in range(concept.recipe.places - 1):
+            if best.result.present or not found.result.mask.any():
+                break
+            taken = taken | (frame.valid(cell_cover(found.result.mask, frame)) > INSTANCE_COVER).to(taken.device)
+            if taken.all():
+                break
+            found = self._look(rgb, embedding, concept, target, taken=taken)
+            best = max(best, found, key=lambda one: one.result.presence)
+        return best
+
+    def _look(
+        self,
+        rgb: UInt8[Array, "h w 3"],
+        embedding: ImageEmbedding,
+        concept: Concept,
+        target: Target,
+        *,
+        taken: torch.Tensor,
+    ) -> _Found:
         prior = locate(concept, embedding, taken=taken)
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)

@@ -29,6 +29,7 @@ class Recipe:
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
+    places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
@@ -46,6 +47,7 @@ class Recipe:
     one_piece: bool = True
     boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
+    places: int = 2
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
 
@@ -60,6 +62,7 @@ OFFICIAL_PERSAM = Recipe(
     one_piece=False,
     boxes=(False, True),
     zoom=False,
+    places=1,
     refuses=False,
 )
 OFFICIAL_PERSAM_F = replace(
@@ -90,6 +93,7 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "one_piece": (True, False),
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
+    "places": tuple(range(1, 11)),
     "refuses": (True, False),
     "fit_at": ("original", "decoder"),
 }

@@ -199,6 +199,31 @@ def times_encoded(model, scene, monkeypatch) -> list[int]:
 
 
 @pytest.mark.usefixtures("calibrated")
+@pytest.mark.parametrize(
+    ("places", "alike", "kept"),
+    [
+        (3, [0.9], 0),  # recognised at once
+        (3, [0.1, 0.9], 1),
+        (3, [0.2, 0.5, 0.1], 1),  # nowhere: the most alike, as not here
+        (1, [0.2], 0),
+    ],
+)
+def test_it_looks_elsewhere_until_the_object_is_recognised(model, monkeypatch, places, alike, kept):
+    model = PerSAM(model.backbone, recipe=replace(PERSAM, places=places))
+    red = model.learn(photo(), mask())
+    values = iter(alike)
+    monkeypatch.setattr("persam.model.resemblance", lambda known, found: next(values))
+    (found,) = model.segment(squares(), red)
+    assert next(values, None) is None  # asked so often and no oftener
+    assert found.present is (max(alike) >= 0.8)
+    assert found.presence == pytest.approx(CALIBRATIONS["colour"].presence(max(alike)))
+    monkeypatch.undo()
+    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.5, spread=0.05))
+    order = [one.box_xyxy for one in next(model.segment_instances(squares(), red))]
+    assert found.box_xyxy == order[kept]
+
+
+@pytest.mark.usefixtures("calibrated")
 def test_every_instance_is_found_with_a_mask_of_its_own(model, red, monkeypatch):
     calls = times_encoded(model, squares(), monkeypatch)
     (found,) = model.segment_instances(squares(), red)
