@@ -1,7 +1,8 @@
 """The README's tables, written from the rows of an evaluation's CSV: `python -m persam.eval.readme`.
 
 Nobody types a number: what stands between the README's two marks is what this file makes of the CSV, and a test holds
-that it is. Of a benchmark, model and recipe the last row counts; recipes without a name stay in the CSV.
+that it is. Of a benchmark, model and recipe the last row counts. Recipes varied in one setting have a table of their
+own, beside the recipe that they vary as the same commit measured it; other recipes without a name stay in the CSV.
 """
 
 import argparse
@@ -39,6 +40,9 @@ TABLES = (
         (("absent refused", "refused"), ("present accepted", "accepted"), ("AUROC", "auroc")),
     ),
 )
+ABLATION = "persam"  # the recipe whose variations are told
+# benchmark, and the CSV's column of it
+ABLATED = (("album", "iou"), ("album", "located"), ("perseg", "iou"), ("absence", "refused"), ("absence", "accepted"))
 RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", ORACLE)
 
 
@@ -73,6 +77,8 @@ def tables(rows: Sequence[dict[str, str]]) -> str:
             parts.append("\n".join([f"**{title}**", "", f"| {' | '.join(heads)} |", f"|{rule}|", *lines]))
     if not parts:
         return EMPTY
+    if varied := _ablation(rows):
+        parts.append(varied)
     machines = sorted({row["machine"] for row in newest})
     return "\n\n".join(
         [*parts, f"In percent, except seconds; the mean over objects. Measured on {'; '.join(machines)}."]
@@ -111,6 +117,26 @@ def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(
         named, key=lambda row: (order.index(row["benchmark"]), row["model"], ranks.get(row["recipe"], len(ranks)))
     )
+
+
+def _ablation(rows: Sequence[dict[str, str]]) -> str:
+    """What changes with each setting: the last variations of the recipe, beside it as the same commit measured it."""
+    means = {(row["recipe"], row["commit"], row["benchmark"]): row for row in rows if row["object"] == MEAN}
+    last = {row["recipe"]: row["commit"] for row in rows if row["recipe"].startswith(f"{ABLATION}@")}
+    lines = []
+    for recipe, commit in sorted(last.items()):
+        cells = []
+        for benchmark, column in ABLATED:
+            value, usual = (means.get((name, commit, benchmark), {}).get(column, "") for name in (recipe, ABLATION))
+            more = f"{100 * (float(value) - float(usual)):+.1f}" if value and usual else ""
+            cells.append(f"{_percent(value)} ({more})" if more else "-")
+        if set(cells) != {"-"}:
+            lines.append(f"| `{recipe.removeprefix(f'{ABLATION}@')}` | {' | '.join(cells)} | {commit[:7]} |")
+    if not lines:
+        return ""
+    head = "| changed | album mIoU | point on the object | PerSeg mIoU | absent refused | present accepted | commit |"
+    title = f"**What each setting of `{ABLATION}` is worth**: the number with it changed, and by how much that is more"
+    return "\n".join([title, "", head, f"|---|{'---:|' * len(ABLATED)}---|", *lines])
 
 
 def _key(row: dict[str, str]) -> tuple[str, str, str]:

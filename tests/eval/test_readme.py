@@ -68,6 +68,21 @@ def test_presence_judged_on_other_objects_than_its_threshold_was_fitted_to_has_a
     ]
 
 
+def test_a_varied_recipe_stands_beside_the_usual_one_of_the_same_commit():
+    rows = [
+        row(recipe="persam", benchmark="album", iou="0.9", commit="old"),
+        row(recipe="persam@zoom=False", benchmark="album", iou="0.1", commit="old"),
+        row(recipe="persam", benchmark="album", iou="0.75", located="0.9", commit="new"),
+        row(recipe="persam@zoom=False", benchmark="album", iou="0.715", located="0.95", commit="new"),
+        row(recipe="persam@zoom=False", benchmark="absence", refused="0.5", commit="new"),  # and nothing to compare
+        row(recipe="persam_f@zoom=False", iou="0.5", commit="new"),
+        row(recipe="persam@places=1", iou="0.5", commit="alone"),
+    ]
+    table = readme.tables(rows).split("**What each setting")[1]
+    (line,) = [line for line in table.splitlines() if line.startswith("| `")]
+    assert line == "| `zoom=False` | 71.5 (-3.5) | 95.0 (+5.0) | - | - | - | new |"
+
+
 def test_without_rows_it_says_so(tmp_path):
     assert readme.tables(readme.read_rows(tmp_path / "none.csv")) == readme.EMPTY
 
