@@ -48,7 +48,7 @@ TABLE: dict[str, Source] = {
             "nano",
             "nano.safetensors",
             None,
-            "ae39c4c8ea8a4f4016c62631a682340100b90c7cf90c4f0ebd2c96c317f1ff6f",
+            "7183c7c730586bc84781abba45e160efd2f5c01344e41af3ffe6cde3f8097d28",
             9_056_544,
             "Apache-2.0",
             "bundled, 512-pixel input",

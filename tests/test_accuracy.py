@@ -39,3 +39,20 @@ def test_the_papers_own_examples(nano, shared):
     ours, located = mean_iou(nano, "perseg", shared / "data" / "perseg")
     assert ours > 0.93
     assert located == 1
+
+
+@pytest.mark.slow
+def test_the_papers_own_examples_are_not_taken_for_each_other(nano, shared):
+    root = shared / "data" / "perseg"
+    episodes = list(BENCHMARKS["perseg"].episodes(root))
+    assert len(episodes) == 2
+    concepts = [
+        nano.learn(reference.photo.read(), reference.mask.read(), name=episode.object)
+        for episode in episodes
+        for reference in episode.references
+    ]
+    for episode in episodes:
+        for target in episode.targets:
+            (found,) = nano.segment_together(target.photo.read(), concepts)
+            present = {one.concept: one.present for one in found}
+            assert present == {name: name == episode.object for name in present}, target.name

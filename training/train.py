@@ -1,7 +1,7 @@
 """Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`, then `--course second`.
 
 Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), adds
-held-out numbers to `OUT/log.csv`, and exports the averaged weights to `OUT/nano.safetensors` in half precision. The run
+held-out numbers to `OUT/log.csv`, and the averaged weights in half precision to `OUT/nano.safetensors`. The run
 that made the bundled model is described in `persam/models/NANO.md`.
 """
 
@@ -134,7 +134,8 @@ def train(options: argparse.Namespace) -> None:
             row = {"step": step, "seconds": round(seconds), **running, **held_out(average, options.archive)}
             log(options.out / "log.csv", row)
             print(row, flush=True)
-            export(average, options.out / "nano.safetensors")
+            for name in ("nano", f"nano_{step}"):
+                save(average.state_dict(), options.out / f"{name}.safetensors")
             state = {name: part.state_dict() for name, part in parts.items()}
             torch.save({"step": step, "seconds": seconds, "running": running, **state}, options.out / "last.tmp")
             (options.out / "last.tmp").replace(options.out / "last.pt")
@@ -282,9 +283,9 @@ def load_start(model: NanoSam, path: Path) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def export(model: nn.Module, path: Path) -> None:
-    weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, path.with_suffix(".tmp"))
+def save(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Writes them in half precision, in one go."""
+    save_file({name: value.half().contiguous() for name, value in weights.items()}, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 
 

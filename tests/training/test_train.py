@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import persam
 from persam.backbones import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane, write_archive
-from training import train
+from training import average, train
 from training.objectives import LocationLoss, Strangers
 from training.scenes import Photos, whole_view
 
@@ -56,7 +56,13 @@ def finished(archive, tmp_path_factory) -> Path:
 
 
 def test_a_run_leaves_its_weights_its_log_and_a_place_to_go_on_from(finished):
-    assert sorted(path.name for path in finished.iterdir()) == ["last.pt", "log.csv", "nano.safetensors"]
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "last.pt",
+        "log.csv",
+        "nano.safetensors",
+        "nano_2.safetensors",
+        "nano_4.safetensors",
+    ]
     assert (finished / "log.csv").read_text().splitlines()[0] == ",".join(train.FIELDS)
     log = rows(finished)
     assert [row["step"] for row in log] == ["2", "4"]
@@ -296,11 +302,33 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path):
     with torch.no_grad():
         for parameter in given.parameters():
             parameter.add_(0.5)
-    train.export(given, tmp_path / "nano.safetensors")
+    train.save(given.state_dict(), tmp_path / "nano.safetensors")
     model = nano.build()
     train.load_start(model, tmp_path / "nano.safetensors")
     for name, value in model.state_dict().items():
         assert torch.equal(value, given.state_dict()[name].half().float())
+
+
+def test_the_mean_of_two_courses(tmp_path, capsys):
+    ones, threes = ({"a": torch.full((2,), value), "b": torch.full((3,), 2 * value)} for value in (1.0, 3.0))
+    train.save(ones, tmp_path / "one.safetensors")
+    train.save(threes, tmp_path / "three.safetensors")
+    train.save({"a": torch.ones(5)}, tmp_path / "other.safetensors")
+    files = [str(tmp_path / "one.safetensors"), str(tmp_path / "three.safetensors")]
+    average.main([*files, "--out", str(tmp_path / "mean.safetensors")])
+    mean = load_file(tmp_path / "mean.safetensors")
+    assert (mean["a"].tolist(), mean["b"].tolist()) == ([2, 2], [4, 4, 4])
+    assert mean["a"].dtype == torch.float16
+    average.main([*files, "--share", "0.25", "--out", str(tmp_path / "near.safetensors")])
+    assert load_file(tmp_path / "near.safetensors")["a"].tolist() == [1.5, 1.5]
+    for wrong, said in (
+        ([*files, "--share", "1.5"], "between 0 and 1"),
+        ([files[0], str(tmp_path / "other.safetensors")], "same model"),
+    ):
+        with pytest.raises(SystemExit):
+            average.main([*wrong, "--out", str(tmp_path / "no.safetensors")])
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "no.safetensors").exists()
 
 
 def test_rows_made_again_after_an_interruption_replace_the_old_ones(tmp_path):
@@ -324,5 +352,5 @@ def test_weights_are_replaced_in_one_go(tmp_path, monkeypatch):
 
     monkeypatch.setattr(train, "save_file", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        train.export(nano.build(), path)
+        train.save(nano.build().state_dict(), path)
     assert path.read_bytes() == b"the last good ones"
