@@ -7,7 +7,7 @@ from torch import Tensor
 
 from persam.concept import Concept
 from persam.geometry import Frame
-from persam.prototypes import log_ratio
+from persam.prototypes import Cells, cluster, likeness, log_ratio
 from persam.recipes import Recipe
 from persam.types import ImageEmbedding, LocationPrior
 
@@ -24,7 +24,14 @@ def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Fl
     return (feature[None] @ cells.flatten(1)).view(cells.shape[1:])
 
 
-def locate(concept: Concept, embedding: ImageEmbedding, *, taken: Bool[Tensor, "hv wv"] | None = None) -> LocationPrior:
+def locate(
+    concept: Concept,
+    embedding: ImageEmbedding,
+    *,
+    taken: Bool[Tensor, "hv wv"] | None = None,
+    parts: int = 1,
+    mirrored: ImageEmbedding | None = None,
+) -> LocationPrior:
     """The location prior of a concept in a photo, by the concept's recipe.
 
     taken: cells where an instance was found already; the positive point lies in another one.
@@ -34,6 +41,7 @@ def locate(concept: Concept, embedding: ImageEmbedding, *, taken: Bool[Tensor, "
     frame, side = embedding.frame, similarity.shape[-1]
     inside = frame.valid(similarity)
     posterior = attention = None
+    more: list[Tensor] = []
     if recipe.points == "pixels":
         full = _at_original(similarity, frame)
         free = full if taken is None else full.masked_fill(_pixels_of(taken, full), -2.0)
@@ -42,17 +50,23 @@ def locate(concept: Concept, embedding: ImageEmbedding, *, taken: Bool[Tensor, "
             attention = _published_attention(full, side)
     else:
         ratio = log_ratio(concept.prototypes, embedding)
+        if mirrored is not None:
+            ratio = (ratio + log_ratio(concept.prototypes, mirrored).flip(1)) / 2
         posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
         even = _smooth(ratio)
         free = even if taken is None else even.masked_fill(taken, -2.0)
-        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-even))]
+        peak = _cell_peak(free)
+        if recipe.subcell:
+            peak = _between_cells(free, peak)
+        points = [frame.cells_to_original(peak), frame.cells_to_original(_cell_peak(-even))]
+        more = [frame.cells_to_original(one) for one in _part_peaks(concept, embedding, posterior, parts)]
         if taken is not None:
             posterior = posterior.masked_fill(taken, 0.0)
     if recipe.guidance == "aligned":
         attention = _aligned_attention(inside, side, recipe)
     kept = 2 if recipe.negative_point else 1
-    labels = inside.new_tensor([1.0, 0.0][:kept])
-    return LocationPrior(inside, torch.stack(points[:kept]), labels, attention, posterior)
+    labels = inside.new_tensor([1.0, 0.0][:kept] + [1.0] * len(more))
+    return LocationPrior(inside, torch.stack(points[:kept] + more), labels, attention, posterior)
 
 
 def _at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
@@ -72,6 +86,27 @@ def _pixel_peak(full: Float[Tensor, "H W"]) -> Float[Tensor, "2"]:
 def _cell_peak(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "2"]:
     index = int(inside.argmax())
     return inside.new_tensor([index % inside.shape[1], index // inside.shape[1]])
+
+
+def _between_cells(map: Tensor, peak: Tensor) -> Tensor:
+    x, y = (int(value) for value in peak)
+    moved = []
+    for line, at in ((map[y], x), (map[:, x], y)):
+        before, here, after = line[max(0, at - 1)], line[at], line[min(len(line) - 1, at + 1)]
+        curve = before - 2 * here + after
+        moved.append(at + (0.0 if curve >= 0 else float((0.5 * (before - after) / curve).clamp(-0.5, 0.5))))
+    return peak.new_tensor(moved)
+
+
+def _part_peaks(concept: Concept, embedding: ImageEmbedding, posterior: Tensor, parts: int) -> list[Tensor]:
+    if parts < 2:
+        return []
+    known = concept.prototypes
+    features, colours, _ = cluster(Cells(known.foreground, known.foreground_colour), parts)
+    cells = Cells.of(embedding)
+    alike = likeness(cells, features, colours).T.reshape(-1, *posterior.shape)
+    alike = alike.masked_fill(posterior < min(0.5, float(posterior.max())), -2.0)
+    return [_cell_peak(one) for one in alike]
 
 
 def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:

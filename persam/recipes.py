@@ -30,6 +30,10 @@ class Recipe:
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
     places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
+    subcell: put the positive point between cells, at the peak of a parabola through its neighbours.
+    parts: positive points, one for each of so many parts of the object; 0 takes the number, 1 to 4, whose mask is
+        closest to the reference in transport (Wasserstein) distance.
+    flips: average with the photo's mirror image.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
@@ -48,6 +52,9 @@ class Recipe:
     boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
     places: int = 2
+    subcell: bool = False
+    parts: int = 1
+    flips: bool = False
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
 
@@ -94,6 +101,9 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
     "places": tuple(range(1, 11)),
+    "subcell": (True, False),
+    "parts": (0, 1, 2, 3, 4),
+    "flips": (True, False),
     "refuses": (True, False),
     "fit_at": ("original", "decoder"),
 }
