@@ -29,19 +29,19 @@ def locate(
     embedding: ImageEmbedding,
     *,
     taken: Bool[Tensor, "hv wv"] | None = None,
-    parts: int = 1,
-    mirrored: ImageEmbedding | None = None,
+    alone: bool = True,
 ) -> LocationPrior:
     """The location prior of a concept in a photo, by the concept's recipe.
 
-    taken: cells where an instance was found already; the positive point lies in another one.
+    taken: cells where an instance was found already; positive points lie in another one.
+    alone: whether the photo holds the object once; points for its parts might else lie on several.
     """
     recipe = concept.recipe
     similarity = confidence_map(concept.feature, embedding)
     frame, side = embedding.frame, similarity.shape[-1]
     inside = frame.valid(similarity)
     posterior = attention = None
-    more: list[Tensor] = []
+    parts: list[Tensor] = []
     if recipe.points == "pixels":
         full = _at_original(similarity, frame)
         free = full if taken is None else full.masked_fill(_pixels_of(taken, full), -2.0)
@@ -50,23 +50,19 @@ def locate(
             attention = _published_attention(full, side)
     else:
         ratio = log_ratio(concept.prototypes, embedding)
-        if mirrored is not None:
-            ratio = (ratio + log_ratio(concept.prototypes, mirrored).flip(1)) / 2
         posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
         even = _smooth(ratio)
         free = even if taken is None else even.masked_fill(taken, -2.0)
-        peak = _cell_peak(free)
-        if recipe.subcell:
-            peak = _between_cells(free, peak)
-        points = [frame.cells_to_original(peak), frame.cells_to_original(_cell_peak(-even))]
-        more = [frame.cells_to_original(one) for one in _part_peaks(concept, embedding, posterior, parts)]
+        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-even))]
         if taken is not None:
             posterior = posterior.masked_fill(taken, 0.0)
+        if recipe.parts and alone:
+            parts = [frame.cells_to_original(one) for one in _part_peaks(concept, embedding, posterior)]
     if recipe.guidance == "aligned":
         attention = _aligned_attention(inside, side, recipe)
     kept = 2 if recipe.negative_point else 1
-    labels = inside.new_tensor([1.0, 0.0][:kept] + [1.0] * len(more))
-    return LocationPrior(inside, torch.stack(points[:kept] + more), labels, attention, posterior)
+    labels = inside.new_tensor([1.0, 0.0][:kept] + [1.0] * len(parts))
+    return LocationPrior(inside, torch.stack(points[:kept] + parts), labels, attention, posterior)
 
 
 def _at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
@@ -88,25 +84,15 @@ def _cell_peak(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "2"]:
     return inside.new_tensor([index % inside.shape[1], index // inside.shape[1]])
 
 
-def _between_cells(map: Tensor, peak: Tensor) -> Tensor:
-    x, y = (int(value) for value in peak)
-    moved = []
-    for line, at in ((map[y], x), (map[:, x], y)):
-        before, here, after = line[max(0, at - 1)], line[at], line[min(len(line) - 1, at + 1)]
-        curve = before - 2 * here + after
-        moved.append(at + (0.0 if curve >= 0 else float((0.5 * (before - after) / curve).clamp(-0.5, 0.5))))
-    return peak.new_tensor(moved)
-
-
-def _part_peaks(concept: Concept, embedding: ImageEmbedding, posterior: Tensor, parts: int) -> list[Tensor]:
-    if parts < 2:
-        return []
+def _part_peaks(
+    concept: Concept, embedding: ImageEmbedding, posterior: Float[Tensor, "hv wv"]
+) -> list[Float[Tensor, "2"]]:
+    """Of every part of the object the cell most like it, among those that rather show the object."""
     known = concept.prototypes
-    features, colours, _ = cluster(Cells(known.foreground, known.foreground_colour), parts)
-    cells = Cells.of(embedding)
-    alike = likeness(cells, features, colours).T.reshape(-1, *posterior.shape)
-    alike = alike.masked_fill(posterior < min(0.5, float(posterior.max())), -2.0)
-    return [_cell_peak(one) for one in alike]
+    features, colours, _ = cluster(Cells(known.foreground, known.foreground_colour), concept.recipe.parts)
+    alike = likeness(Cells.of(embedding), features, colours).T.reshape(-1, *posterior.shape)
+    unlikely = posterior < min(0.5, float(posterior.max()))
+    return [_cell_peak(one) for one in alike.masked_fill(unlikely, -2.0)]
 
 
 def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:

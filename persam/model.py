@@ -20,11 +20,11 @@ from persam.portrait import Portrait, resemblance
 from persam.presence import presence, threshold_of
 from persam.recipes import PERSAM, Recipe, find, tuned
 from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
-from persam.refine import Step, first_decode, mask_logits, prompt_of, refine, transport
+from persam.refine import first_decode, mask_logits, prompt_of, refine
 from persam.scales import fit_weights
 from persam.segmentation import Segmentation
 from persam.targets import Target, iter_targets
-from persam.types import ImageEmbedding, LocationPrior
+from persam.types import ImageEmbedding
 from persam.zoom import look_closer
 
 Array = np.ndarray[Any, Any]
@@ -199,7 +199,7 @@ class PerSAM:
         free = np.ones(frame.original_hw, bool)
         taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device)
         for _ in range(limit):
-            found = self._find(rgb, embedding, concept, target, taken=taken)
+            found = self._find(rgb, embedding, concept, target, taken=taken, alone=False)
             new = found.result.mask & free
             if not found.result.present or found.expected < 0.5 or 2 * new.sum() < found.result.mask.sum():
                 return
@@ -218,11 +218,12 @@ class PerSAM:
         target: Target,
         *,
         taken: torch.Tensor | None = None,
+        alone: bool = True,
     ) -> _Found:
         """The object at the likeliest place; where that is another thing, at the next ones, the most alike of all."""
         frame = embedding.frame
         taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device) if taken is None else taken
-        best = self._look(rgb, embedding, concept, target, taken=taken)
+        best = self._look(rgb, embedding, concept, target, taken=taken, alone=alone)
         found = best
         for _ in range(concept.recipe.places - 1):
             if best.result.present or not found.result.mask.any():
@@ -230,7 +231,7 @@ class PerSAM:
             taken = taken | (frame.valid(cell_cover(found.result.mask, frame)) > INSTANCE_COVER).to(taken.device)
             if taken.all():
                 break
-            found = self._look(rgb, embedding, concept, target, taken=taken)
+            found = self._look(rgb, embedding, concept, target, taken=taken, alone=alone)
             best = max(best, found, key=lambda one: one.result.presence)
         return best
 
@@ -242,33 +243,13 @@ class PerSAM:
         target: Target,
         *,
         taken: torch.Tensor,
+        alone: bool,
     ) -> _Found:
-        recipe, mirrored = concept.recipe, None
-        if recipe.flips:
-            mirrored = self.backbone.encode(np.ascontiguousarray(rgb[:, ::-1]))
-        tried: list[tuple[float, int, LocationPrior, list[Step]]] = []
-        for parts in range(1, 5) if recipe.parts == 0 else [recipe.parts]:
-            prior = locate(concept, embedding, taken=taken, parts=parts, mirrored=mirrored)
-            first = first_decode(self.backbone, embedding, prior, concept)
-            prior, steps = refine(self.backbone, embedding, prior, first, recipe)
-            distance = 0.0 if recipe.parts else transport(concept, embedding, steps[-1].logits)
-            tried.append((distance, len(tried), prior, steps))
-        _, _, prior, steps = min(tried)
+        prior = locate(concept, embedding, taken=taken, alone=alone)
+        first = first_decode(self.backbone, embedding, prior, concept)
+        prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
         full = mask_logits(final.logits, embedding.frame)
-        if mirrored is not None:
-            width = embedding.frame.original_hw[1]
-            turned = prior.points_xy * prior.points_xy.new_tensor([-1, 1]) + prior.points_xy.new_tensor([width - 1, 0])
-            guide = None if prior.attention is None else prior.attention.clone()
-            if guide is not None:
-                valid = embedding.frame.valid(guide)
-                guide[: valid.shape[0], : valid.shape[1]] = valid.flip(1)
-            posterior = None if prior.posterior is None else prior.posterior.flip(1)
-            twin = replace(prior, points_xy=turned, attention=guide, posterior=posterior)
-            twin, more = refine(
-                self.backbone, mirrored, twin, first_decode(self.backbone, mirrored, twin, concept), recipe
-            )
-            full = (full + mask_logits(more[-1].logits, mirrored.frame).flip(1)) / 2
         closer = look_closer(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
         logits = (full if closer is None else closer).cpu().numpy()
         mask = logits > 0

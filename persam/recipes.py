@@ -29,11 +29,9 @@ class Recipe:
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
+    parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
+        rider's bike is meant too.
     places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
-    subcell: put the positive point between cells, at the peak of a parabola through its neighbours.
-    parts: positive points, one for each of so many parts of the object; 0 takes the number, 1 to 4, whose mask is
-        closest to the reference in transport (Wasserstein) distance.
-    flips: average with the photo's mirror image.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
@@ -51,10 +49,8 @@ class Recipe:
     one_piece: bool = True
     boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
+    parts: int = 3
     places: int = 2
-    subcell: bool = False
-    parts: int = 1
-    flips: bool = False
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
 
@@ -69,6 +65,7 @@ OFFICIAL_PERSAM = Recipe(
     one_piece=False,
     boxes=(False, True),
     zoom=False,
+    parts=0,
     places=1,
     refuses=False,
 )
@@ -100,10 +97,8 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "one_piece": (True, False),
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
+    "parts": tuple(range(6)),
     "places": tuple(range(1, 11)),
-    "subcell": (True, False),
-    "parts": (0, 1, 2, 3, 4),
-    "flips": (True, False),
     "refuses": (True, False),
     "fit_at": ("original", "decoder"),
 }

@@ -11,7 +11,6 @@ from persam.backbones.base import Backbone
 from persam.concept import Concept
 from persam.decoder import NO_GUIDANCE, Guidance
 from persam.geometry import Frame, box_of, decoded_cover
-from persam.prototypes import FOREGROUND, Cells, cluster, likeness
 from persam.recipes import Recipe
 from persam.scales import combine
 from persam.types import ImageEmbedding, LocationPrior, Prompt
@@ -97,23 +96,6 @@ def agreement(logits: Float[Tensor, "n h w"], posterior: Float[Tensor, "hv wv"],
     """Soft intersection over union of masks and the cells where the object is expected, 0 to 1."""
     cover = decoded_cover(logits, frame)
     return torch.minimum(cover, posterior).sum((1, 2)) / torch.maximum(cover, posterior).sum((1, 2)).clamp(min=1e-6)
-
-
-def transport(concept: Concept, embedding: ImageEmbedding, logits: Float[Tensor, "h w"]) -> float:
-    """Transport (Wasserstein) distance of a mask's cells to the object's prototypes, 0..1, by Sinkhorn's iteration."""
-    cover = decoded_cover(logits[None], embedding.frame)[0]
-    inside = (cover > 0) & (cover >= 0.5 * cover.max())
-    if not inside.any():
-        return 2.0
-    known = concept.prototypes
-    features, colours, share = cluster(Cells.of(embedding, inside), FOREGROUND)
-    cost = 1 - likeness(Cells(known.foreground, known.foreground_colour), features, colours)
-    rows, columns = (known.foreground_share.clamp(min=1e-6)).log(), share.clamp(min=1e-6).log()
-    u, v = torch.zeros_like(rows), torch.zeros_like(columns)
-    for _ in range(100):
-        u = rows - (v[None] - cost / 0.05).logsumexp(1)
-        v = columns - (u[:, None] - cost / 0.05).logsumexp(0)
-    return float(((u[:, None] + v[None] - cost / 0.05).exp() * cost).sum())
 
 
 def one_piece(logits: Float[Tensor, "h w"], point_xy: Float[Tensor, "2"], frame: Frame) -> Float[Tensor, "h w"]:

@@ -34,7 +34,7 @@ def concept(recipe: Recipe) -> Concept:
 
 
 @pytest.mark.parametrize("place", [(3, 4), (10, 20), (0, 0), (17, 31)])
-@pytest.mark.parametrize("recipe", [PERSAM, OFFICIAL_PERSAM])
+@pytest.mark.parametrize("recipe", [replace(PERSAM, parts=0), OFFICIAL_PERSAM])
 def test_peak_follows_the_object_and_ignores_the_padding(place, recipe):
     embedding = scene((288, 512), *place)
     prior = locate(concept(recipe), embedding)
@@ -42,6 +42,37 @@ def test_peak_follows_the_object_and_ignores_the_padding(place, recipe):
     assert (int(y) // 16, int(x) // 16) == place
     assert prior.labels.tolist() == [1, 0]
     assert prior.similarity.shape == (18, 32)
+
+
+RIDER, BIKE = torch.eye(8)[0], torch.eye(8)[2]
+
+
+def rider_and_bike() -> tuple[Concept, ImageEmbedding]:
+    """A thing of two parts, learned as one; and a photo with the one above the other."""
+    prototypes = summarise(Cells(torch.stack([RIDER, BIKE]), None), Cells(GROUND[None], None))
+    learned = replace(concept(PERSAM), feature=RIDER, prototypes=prototypes)
+    features = GROUND[:, None, None].repeat(1, 32, 32)
+    features[:, 10:13, 20:23], features[:, 13:16, 20:23] = RIDER[:, None, None], BIKE[:, None, None]
+    return learned, ImageEmbedding(features, Frame((512, 512), 512))
+
+
+def test_every_part_has_a_positive_point_of_its_own():
+    learned, photo = rider_and_bike()
+    prior = locate(learned, photo)
+    assert prior.labels.tolist() == [1, 0, 1, 1]
+    cells = (prior.points_xy // 16).int()
+    assert {int(row) // 13 for _, row in cells[2:].tolist()} == {0, 1}  # one on the rider, one on the bike
+    assert all(10 <= row < 16 and 20 <= column < 23 for column, row in cells[[0, 2, 3]].tolist())
+
+
+def test_points_of_parts_keep_off_what_is_taken_and_are_left_out_where_there_may_be_several():
+    learned, photo = rider_and_bike()
+    assert locate(learned, photo, alone=False).labels.tolist() == [1, 0]
+    taken = torch.zeros(32, 32, dtype=torch.bool)
+    taken[13:16] = True  # the bike
+    prior = locate(learned, photo, taken=taken)
+    rows = (prior.points_xy[:, 1] // 16).int()
+    assert all(10 <= row < 13 for row in rows[prior.labels == 1].tolist())
 
 
 def test_guidance_sits_in_the_objects_own_cell():
