@@ -19,7 +19,8 @@ class Segmentation:
 
     mask: True where the object is, in the photo's own size. It is the best guess even when `present` is False.
     score: how well the mask is expected to fit, 0..1: the decoder's predicted IoU.
-    presence: how sure it is that the object is in the photo at all, 0..1; `present` is this against the threshold.
+    presence: how sure it is that the object is in the photo at all, 0..1; `present` is this against the threshold. 1
+        under the official recipes, which never judge it.
     box_xyxy: x0, y0, x1, y1 of the mask in pixels, inclusive; None when the mask is empty.
     points_xy, labels: the prompt points that found it, in pixels of the photo; 1 inside the object, 0 outside.
     similarity: the location map: cosine of every grid cell to the concept, -1..1, padding cut off.
