@@ -84,7 +84,10 @@ class PerSAM:
         photos, marks = _listed(images), _listed(masks)
         if len(photos) != len(marks) or not photos:
             raise MaskError(f"{len(photos)} reference photos came with {len(marks)} masks: give one mask a photo.")
-        references = tuple(self._references(image, [mask])[0] for image, mask in zip(photos, marks, strict=True))
+        references = tuple(
+            self._references(io.read_image(image), [mask], **_named(image))[0]
+            for image, mask in zip(photos, marks, strict=True)
+        )
         return self._learn(references, find(recipe) if recipe is not None else self.recipe, name)
 
     @torch.inference_mode()
@@ -103,8 +106,7 @@ class PerSAM:
         Raises:
             ImageError, MaskError: the photo, a mask or the map cannot be used, or names are too few or too many.
         """
-        rgb = io.read_image(image)
-        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
+        rgb, known = io.read_image(image), _named(image)
         if isinstance(masks, list | tuple):
             marks, numbers = list(masks), list(range(1, len(masks) + 1))
         else:
@@ -114,7 +116,7 @@ class PerSAM:
         if not marks or len(called) != len(marks):
             raise MaskError(f"{len(marks)} objects came with {len(called)} names: give at least one mask, a name each.")
         chosen = find(recipe) if recipe is not None else self.recipe
-        references = self._references(image, marks)
+        references = self._references(rgb, marks, **known)
         return tuple(self._learn((one,), chosen, name) for one, name in zip(references, called, strict=True))
 
     @torch.inference_mode()
@@ -294,11 +296,8 @@ class PerSAM:
                 truths.append(frame.valid(cover).to(three.device))
         return replace(concept, scale_weights=fit_weights(masks, truths))
 
-    def _references(self, image: Any, masks: Sequence[Any]) -> list[Reference]:
+    def _references(self, rgb: UInt8[Array, "h w 3"], masks: Sequence[Any], **known: str) -> list[Reference]:
         """Objects of one photo, which is encoded once."""
-        rgb = io.read_image(image)
-        height, width = rgb.shape[:2]
-        known = {"image_name": str(image)} if isinstance(image, str | Path) else {}
         embedding = self.embed(rgb)
         references = []
         for mask in masks:
@@ -308,7 +307,7 @@ class PerSAM:
             if hint is not None:
                 shown = mask_from_hint(hint, self.backbone, embedding)
             else:
-                shown = io.read_mask(mask, (height, width), **known)
+                shown = io.read_mask(mask, (rgb.shape[0], rgb.shape[1]), **known)
             references.append(Reference(embedding, shown, Portrait.of(self.backbone, rgb, shown, embedding)))
         return references
 
@@ -381,6 +380,11 @@ def segment(
     concept = ready.learn(ref_img, ref_mask, recipe=recipe)
     results = ready.segment(targets, concept)
     return results if isinstance(targets, Iterator) else list(results)
+
+
+def _named(image: Any) -> dict[str, str]:
+    """What messages about its mask call a photo, where it has a path."""
+    return {"image_name": str(image)} if isinstance(image, str | Path) else {}
 
 
 def _listed(values: Any) -> Sequence[Any]:
