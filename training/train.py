@@ -1,4 +1,4 @@
-"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`, then `--course second`.
+"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`; two courses more follow.
 
 Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), adds
 held-out numbers to `OUT/log.csv`, and the averaged weights in half precision to `OUT/nano.safetensors`. The run
@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from persam.backbones.nano import WIDTH, NanoSam, build
 from persam.decoder import NO_GUIDANCE
 from training import prompts
-from training.objectives import LocationLoss, Strangers, identity_loss, iou, segmentation_loss
-from training.scenes import ANY, CROWDS, SINGLES, THINGS, Mix, Photos, View, draw_scene, whole_view
+from training.held_out import best_iou, held_out, stack
+from training.objectives import LocationLoss, Strangers, identity_loss, segmentation_loss
+from training.scenes import ANY, CROWDS, SINGLES, THINGS, Mix, Photos, draw_scene
 
 OBJECTS = 3
 # input size: (share of the steps, scenes a step); a scene is two views
@@ -209,57 +210,6 @@ def train_step(model, location, strangers, optimizer, photos, rng, lesson: Lesso
 
 def draw(shares: Mapping[str, float], rng: np.random.Generator) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
-
-
-def stack(views: list[View]) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised RGB (n 3 s s), cover (n objects s/4 s/4) and weight (n s/4 s/4)."""
-    rgb = torch.from_numpy(np.stack([view.rgb for view in views])).permute(0, 3, 1, 2).float()
-    cover = torch.from_numpy(np.stack([view.cover for view in views]))
-    return (
-        (rgb - NanoSam.pixel_mean[0]) / NanoSam.pixel_std[0],
-        cover,
-        torch.from_numpy(np.stack([v.weight for v in views])),
-    )
-
-
-def best_iou(logits: Tensor, predicted: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
-    """IoU of the mask that the model itself would keep: the best predicted of the three."""
-    rows = torch.arange(len(logits), device=logits.device)
-    return iou(logits.detach(), cover, weight)[rows, 1 + predicted.detach()[:, 1:].argmax(1)]
-
-
-@torch.no_grad()
-def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 512) -> dict[str, float]:
-    """Mean IoU after one inner click and after one box, and how often a mirrored reference finds its object again."""
-    photos, rng = Photos(archive, held_out=True), np.random.default_rng(0)
-    device = next(model.parameters()).device
-    model.eval()
-    prompts.set_input_size(model, size)
-    scores: dict[str, list[float]] = {"point_iou": [], "box_iou": [], "peak": []}
-    for photo in photos.photos[:: max(1, len(photos.photos) // count)][:count]:
-        masks, ignore = photos.masks(photo)
-        masks = masks[masks.mean(axis=(1, 2)) > 0.003][:4]
-        if not len(masks):
-            continue
-        picture = photos.rgb(photo)
-        views = [
-            whole_view(picture, masks, ignore, size=size),
-            whole_view(picture[:, ::-1], masks[:, :, ::-1], ignore[:, ::-1], size=size),
-        ]
-        rgb, cover, weight = (part.to(device) for part in stack(views))
-        maps = model.image_encoder(rgb)
-        cells = F.avg_pool2d(cover, 4)
-        swapped, twin = torch.tensor([1, 0], device=device), torch.zeros(2, dtype=torch.bool, device=device)
-        share = F.avg_pool2d(weight[:, None], 4)[:, 0]
-        _, peak = LocationLoss().to(device)(maps[0], cells, share, swapped, twin)
-        scores["peak"].append(peak.item())
-        rows = [m[:1].repeat_interleave(len(masks), 0) for m in maps]
-        for kind in ("point", "box"):
-            prompt, _ = prompts.first_prompt(kind, cover[:1], maps[0][:1], maps[0][1:], cells[1:], rng)
-            logits, predicted = prompts.decode(model, rows, prompt)
-            kept = best_iou(logits, predicted, cover[0], weight[:1].expand(len(masks), -1, -1))
-            scores[f"{kind}_iou"].append(kept.mean().item())
-    return {name: round(float(np.nanmean(values)), 4) for name, values in scores.items()}
 
 
 def load_start(model: NanoSam, path: Path) -> None:

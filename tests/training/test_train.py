@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 import persam
 from persam.backbones import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane, write_archive
-from training import average, train
+from training import average, held_out, train
 from training.objectives import LocationLoss, Strangers
-from training.scenes import Photos, whole_view
+from training.scenes import Photos
 
 STEPS, EVAL_EVERY = 4, 2
 COURSES = train.COURSES  # before `tiny` replaces them
@@ -30,7 +30,7 @@ def tiny():
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "COURSES", small)
-        patch.setattr(train, "held_out", functools.partial(train.held_out, size=64))
+        patch.setattr(train, "held_out", functools.partial(held_out.held_out, size=64))
         yield
 
 
@@ -240,35 +240,6 @@ def test_input_sizes_and_prompts_are_drawn_with_shares_that_sum_to_one():
         assert sum(share for share, _ in lesson.sizes.values()) == pytest.approx(1)
         assert sum(lesson.prompts.values()) == pytest.approx(1)
         assert all(size % 64 == 0 for size in lesson.sizes)  # whole cells, and a mask prompt that is halved twice
-
-
-def test_views_are_normalised_as_inference_normalises_photos(archive):
-    rgb, mask = picture(PHOTOS[0]), plane(LEFT)
-    inputs, cover, weight = train.stack([whole_view(rgb, mask[None], np.zeros_like(mask), size=96)])
-    assert (inputs.shape, cover.shape, weight.shape) == ((1, 3, 96, 96), (1, 1, 24, 24), (1, 24, 24))
-    assert torch.equal(inputs[0, :, 30, 20] * 127.5 + 127.5, torch.tensor([250.0, 250.0, 240.0]))
-    assert inputs[0, :, -1].abs().max() < 0.01  # padding is zero, but for 128 in place of 127.5
-
-
-def test_the_kept_mask_is_the_best_predicted_of_the_three():
-    cover = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
-    shares = [[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]]
-    logits = torch.tensor(shares, dtype=torch.float32)[None, :, None] * 2 - 1
-    for kept, expected in ((1, 0.5), (2, 0.5), (3, 0.0)):
-        predicted = torch.tensor([[0.9, 0.1, 0.1, 0.1]])  # of the single mask: not asked
-        predicted[0, kept] = 0.8
-        assert train.best_iou(logits, predicted, cover, torch.ones(1, 1, 4)).tolist() == [expected]
-
-
-def test_held_out_numbers_are_of_the_held_out_photos_and_the_same_each_time(archive, monkeypatch):
-    asked = []
-    read = Photos.rgb
-    monkeypatch.setattr(Photos, "rgb", lambda self, photo: asked.append(photo.id) or read(self, photo))
-    model = nano.build()
-    numbers = train.held_out(model, archive)
-    assert asked == ["voc_034", "ecssd_001"]
-    assert numbers.keys() == {"point_iou", "box_iou", "peak"}
-    assert train.held_out(model, archive) == numbers
 
 
 def test_the_start_is_the_encoder_and_the_head_with_fine_maps_at_zero(tmp_path):
