@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -47,6 +49,8 @@ class Mix:
 
     sources: how often each source. views: how often each kind of view. single: a mask is one thing, not all the dogs of
     a photo. siblings: how often the scene's other objects are the first one's like, where the photo has them.
+    joined: how often two things, one upon the other, are one object beside its two parts: a rider and the horse.
+    composed: how often they come from two photos. motion: how often a view is blurred along a line.
     """
 
     sources: Mapping[str, float]
@@ -54,11 +58,14 @@ class Mix:
     single: bool = True
     siblings: float = 0.0
     joined: float = 0.0
+    composed: float = 0.0
+    motion: float = 0.0
 
 
 ANY = Mix(SOURCE_SHARES, {"whole": 0.3, "window": 0.45, "pasted": 0.25}, single=False)
 SINGLES = Mix(SOURCE_SHARES, {"whole": 0.3, "window": 0.35, "pasted": 0.2, "twin": 0.15})
 CROWDS = Mix(THING_SHARES, {"whole": 0.34, "window": 0.22, "pasted": 0.16, "mosaic": 0.16, "twin": 0.12}, siblings=0.5)
+RIDERS = replace(CROWDS, joined=0.25, composed=0.2, motion=0.15)
 
 
 @dataclass(frozen=True)
@@ -108,34 +115,109 @@ class Photos:
         ignore = stacked[photo.masks] if photo.ignore else np.zeros_like(stacked[0])
         return stacked[: photo.masks], ignore
 
+    @cached_property
+    def joined(self) -> list[tuple[Photo, list[tuple[int, int]]]]:
+        """Photos with two things of which one is upon the other, and the numbers of their masks."""
+        found = []
+        for photo in self.photos:
+            if photo.source in THINGS and photo.masks > 1:
+                masks, _ = self.masks(photo)
+                single = [int(i) for i in _large_enough(masks) if not _is_group(masks, i)]
+                pairs = [(i, j) for i, j in combinations(single, 2) if _is_upon(masks[i], masks[j])]
+                found += [(photo, pairs)] if pairs else []
+        return found
+
     def _bytes(self, name: str) -> np.ndarray:
         return np.frombuffer(self._zip.read(name), np.uint8)
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """A photo and the masks (objects, h, w) that a scene is about, the most important one first."""
+
+    photo: Photo
+    rgb: np.ndarray
+    masks: np.ndarray
+    ignore: np.ndarray
+
+
 def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int, mix: Mix) -> tuple[View, View]:
     """Two views of one photo with the same `objects` masks; those of a photo with fewer are repeated."""
+    kind = rng.random() if mix.joined or mix.composed else 1.0
+    if kind < mix.joined and photos.joined:
+        subject = _joined(photos, rng)
+    elif mix.joined <= kind < mix.joined + mix.composed:
+        subject = _composed(photos, rng, objects, mix)
+    else:
+        subject = _things(photos, rng, objects, mix)
+    masks = subject.masks[np.arange(objects) % len(subject.masks)]
+    first, second = (
+        replace(
+            _view(photos, rng, subject.rgb, masks, subject.ignore, size=size, focus=masks[0], mix=mix),
+            photo=subject.photo,
+        )
+        for _ in range(2)
+    )
+    return first, second
+
+
+def _things(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) -> _Subject:
     chosen: list[int] = []
     while not chosen:
         photo = photos.draw(rng, mix.sources)
         masks, ignore = photos.masks(photo)
-        fit = rng.permutation(np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003))
+        fit = rng.permutation(_large_enough(masks))
         chosen = [i for i in fit[: 3 * objects] if not (mix.single and _is_group(masks, i))]
         if mix.siblings and chosen and rng.random() < mix.siblings:
             alike = _siblings(masks, chosen[0])
             chosen = [chosen[0], *(i for i in fit if i in alike), *(i for i in chosen[1:] if i not in alike)]
-        if mix.joined and chosen and photo.source in THINGS and rng.random() < mix.joined:
-            partners = [j for j in chosen[1:] if _touching(masks[chosen[0]], masks[j])]
-            if partners:
-                masks = np.concatenate([masks, masks[chosen[:1]] | masks[partners[:1]]])
-                chosen = [len(masks) - 1, chosen[0], partners[0]]
-        chosen = chosen[:objects]
-    chosen = [chosen[i % len(chosen)] for i in range(objects)]
-    rgb = photos.rgb(photo)
-    first, second = (
-        replace(_view(photos, rng, rgb, masks[chosen], ignore, size=size, focus=masks[chosen[0]], mix=mix), photo=photo)
-        for _ in range(2)
-    )
-    return first, second
+    return _Subject(photo, photos.rgb(photo), masks[chosen[:objects]], ignore)
+
+
+def _joined(photos: Photos, rng: np.random.Generator) -> _Subject:
+    """Two things of one photo as one object, and each by itself."""
+    photo, pairs = photos.joined[rng.integers(len(photos.joined))]
+    one, other = pairs[rng.integers(len(pairs))]
+    masks, ignore = photos.masks(photo)
+    return _Subject(photo, photos.rgb(photo), np.stack([masks[one] | masks[other], masks[one], masks[other]]), ignore)
+
+
+def _composed(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) -> _Subject:
+    """A thing of another photo cut out and set upon a thing of this one; the two as one object, and each by itself.
+
+    After twenty pairs of which none fits, things as they are.
+    """
+    for _ in range(20):
+        below, above = (_things(photos, rng, 1, mix) for _ in range(2))
+        thing, (x0, y0, x1, y1) = below.masks[0], _box(below.masks[0])
+        if not 0.01 < thing.mean() < 0.35:
+            continue
+        left, _, right, bottom = _box(above.masks[0])
+        area = np.exp(rng.uniform(np.log(0.3), np.log(1.3))) * thing.sum()
+        scale = np.sqrt(area / above.masks[0].sum()) * np.array([rng.choice([-1, 1]), 1])  # mirrored or not
+        foot = np.array([rng.uniform(x0, x1 + 1), rng.uniform(y0 + 0.1 * (y1 - y0), y0 + 0.7 * (y1 - y0))])
+        shift = foot - scale * np.array([(left + right) / 2, bottom])
+        place = np.c_[np.diag(scale), shift]
+        extent = thing.shape[::-1]
+        cut = cv2.warpAffine(above.masks[0].astype(np.float32), place, extent, flags=cv2.INTER_AREA)
+        over = (cut > 0.5).astype(np.uint8)
+        seen = thing & ~over & 1
+        if over.sum() > 0.7 * area and seen.sum() > 0.4 * thing.sum():
+            soft = cv2.GaussianBlur(cut, (0, 0), 0.7)[..., None]
+            pasted = cv2.warpAffine(np.ascontiguousarray(above.rgb), place, extent, borderMode=cv2.BORDER_REPLICATE)
+            rgb = (below.rgb * (1 - soft) + pasted * soft).astype(np.uint8)
+            return _Subject(below.photo, rgb, np.stack([seen | over, seen, over]), below.ignore & ~over & 1)
+    return _things(photos, rng, objects, mix)
+
+
+def _large_enough(masks: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003)
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """First and last column and row: x0, y0, x1, y1."""
+    ys, xs = np.nonzero(mask)
+    return xs.min(), ys.min(), xs.max(), ys.max()
 
 
 def _siblings(masks: np.ndarray, index: int) -> set[int]:
@@ -159,13 +241,23 @@ def _is_group(masks: np.ndarray, index: int) -> bool:
     return bool(inside.sum() >= 2)
 
 
-def _touching(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two things of like size, neither a part of the other, meet along a good piece of their outline."""
+def _is_upon(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two things of like size meet along a piece of their outline, one above the other, both seen whole."""
     small, large = sorted((int(one.sum()), int(other.sum())))
-    if large > 8 * small or (one & other).sum() > 0.2 * small:
+    if large > 5 * small or (one & other).sum() > 0.2 * small:
         return False
     near = cv2.dilate(one, np.ones((5, 5), np.uint8)) & other
-    return bool(near.sum() > 2 * np.sqrt(small))
+    if near.sum() < 2 * np.sqrt(small):
+        return False
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = sorted((_box(one), _box(other)), key=lambda box: box[1] + box[3])
+    height, width = one.shape
+    edges = (min(ax0, bx0) < 3, min(ay0, by0) < 3, max(ax1, bx1) > width - 4, max(ay1, by1) > height - 4)
+    return bool(
+        sum(edges) <= 1
+        and min(ax1, bx1) - max(ax0, bx0) > 0.6 * min(ax1 - ax0, bx1 - bx0)
+        and ay0 < by0 < ay1
+        and ay0 + ay1 < by0 + by1 - 0.3 * (by1 - by0)
+    )
 
 
 def whole_view(rgb: np.ndarray, masks: np.ndarray, ignore: np.ndarray, *, size: int) -> View:
@@ -197,7 +289,10 @@ def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray, mix:
             else:
                 surroundings = rgb[:, :: rng.choice([-1, 1])]
             view = _paste(view, surroundings, np.concatenate([offset, offset + extent]).astype(int))
-    return View(_recolour(view.rgb, rng), view.cover, view.weight, twin=bool(kind == "twin"))
+    picture = _recolour(view.rgb, rng)
+    if mix.motion and rng.random() < mix.motion:
+        picture = _moved(picture, rng)
+    return View(picture, view.cover, view.weight, twin=bool(kind == "twin"))
 
 
 def _mosaic(photos: Photos, rng: np.random.Generator, mix: Mix, size: int) -> np.ndarray:
@@ -267,3 +362,14 @@ def _recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.1:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.5))
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _moved(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Blurred as by a moving camera: averaged along a line of up to a fortieth of the side."""
+    reach = int(rng.uniform(1, max(2, rgb.shape[0] / 80)))
+    angle = rng.uniform(0, np.pi)
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    end = reach * np.array([np.cos(angle), np.sin(angle)])
+    first, last = (tuple(int(v) for v in np.round(reach + sign * end)) for sign in (-1, 1))
+    cv2.line(kernel, first, last, 1.0)
+    return cv2.filter2D(rgb, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)

@@ -26,7 +26,7 @@ from persam.decoder import NO_GUIDANCE
 from training import prompts
 from training.held_out import best_iou, held_out, stack
 from training.objectives import LocationLoss, Strangers, identity_loss, segmentation_loss
-from training.scenes import ANY, CROWDS, SINGLES, THINGS, Mix, Photos, draw_scene
+from training.scenes import ANY, CROWDS, RIDERS, SINGLES, THINGS, Mix, Photos, draw_scene
 
 OBJECTS = 3
 # input size: (share of the steps, scenes a step); a scene is two views
@@ -66,6 +66,7 @@ COURSES = {
         0.8: replace(_SINGLES, sizes=LAST_SIZES),
     },
     "second": {0.0: _CROWDS},
+    "third": {0.0: replace(_CROWDS, mix=RIDERS)},
 }
 FIELDS = ("step", "seconds", "loss", "identity", "strangers", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 
@@ -94,6 +95,7 @@ def train(options: argparse.Namespace) -> None:
     photos = Photos(options.archive, held_out=False)
     Photos(options.archive, held_out=True)  # says now, not at the first evaluation, that there are none
     model, location = build().train().to(options.device), LocationLoss().to(options.device)
+    model = model.to(memory_format=torch.channels_last)  # a depthwise convolution's backward is three times as fast
     strangers = Strangers(WIDTH).to(options.device)
     if options.start:
         load_start(model, options.start)

@@ -11,9 +11,9 @@ from PIL import Image
 from persam.geometry import Frame, cell_cover, resize_to_input
 from tests.training.conftest import HEIGHT, LEFT, RIGHT, WIDTH, Drawn, plane, write_archive
 from training import scenes
-from training.scenes import ANY, CROWDS, SINGLES, Mix, Photo, Photos, draw_scene, whole_view
+from training.scenes import ANY, CROWDS, RIDERS, SINGLES, Mix, Photo, Photos, draw_scene, whole_view
 
-MIXES = {"any": ANY, "singles": SINGLES, "crowds": CROWDS}
+MIXES = {"any": ANY, "singles": SINGLES, "crowds": CROWDS, "riders": RIDERS}
 EVERY_KIND = Mix(scenes.SOURCE_SHARES, dict.fromkeys(["whole", "window", "pasted", "mosaic", "twin"], 0.2))
 
 
@@ -199,26 +199,68 @@ def test_siblings_come_into_the_scene_together(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        (["##..."] * 3, ["..##."] * 3, True),
-        (["##..."] * 3, ["...##"] * 3, False),  # a gap
-        (["##...", "....."], [".....", "..##."], False),  # a corner
-        (["###.."] * 3, ["##..."] * 3, False),  # a part
-        (["####."] * 5, ["....#", *["....."] * 4], False),  # a speck
+        ([".....", ".##..", ".##..", ".....", "....."], [".....", ".....", "...#.", ".###.", "....."], True),
+        ([".##..", ".##..", ".....", "....."], [".....", ".....", ".....", ".###."], False),  # a gap
+        (["##...", "##...", "##..."], ["..##.", "..##.", "..##."], False),  # side by side
+        ([".....", ".##..", ".##..", "....."], [".....", ".....", ".##..", "....."], False),  # a part
+        ([".....", ".#...", ".#...", "....."], [".....", "..###", "#####", "#####"], False),  # cut off by the photo
+        ([".....", "..#..", ".....", "....."], [".....", ".#.#.", ".###.", ".###."], False),  # a speck
     ],
+    ids=["rider", "gap", "beside", "part", "cut off", "speck"],
 )
-def test_things_touch_when_they_share_an_outline(one, other, expected):
-    assert scenes._touching(hand_made(*one), hand_made(*other)) is expected
+def test_one_thing_is_upon_another(one, other, expected):
+    assert scenes._is_upon(hand_made(*one), hand_made(*other)) is expected
+    assert scenes._is_upon(hand_made(*other), hand_made(*one)) is expected
 
 
-def test_a_rider_and_the_horse_are_one_object_beside_its_parts(tmp_path, monkeypatch):
-    rider, horse = plane((30, 10, 60, 40)), plane((20, 40, 80, 70))
-    photos = Photos(write_archive(tmp_path / "rider.zip", (Drawn("voc_001", (LEFT,)),)), held_out=False)
-    monkeypatch.setattr(photos, "masks", lambda photo: (np.stack([rider, horse]), np.zeros_like(rider)))
+RIDER, HORSE = (30, 10, 60, 44), (20, 40, 80, 70)
+
+
+def test_a_rider_and_the_horse_are_one_object_beside_its_parts(tmp_path):
+    drawn = (Drawn("voc_001", (RIDER, HORSE)), Drawn("voc_002", (LEFT, RIGHT)))
+    photos = Photos(write_archive(tmp_path / "rider.zip", drawn), held_out=False)
+    assert photos.joined == [(by_id(photos, "voc_001"), [(0, 1)])]
     mix = Mix(scenes.SOURCE_SHARES, {"whole": 1.0}, joined=1.0)
-    view, _ = draw_scene(photos, np.random.default_rng(0), size=96, objects=3, mix=mix)
-    whole, *parts = view.cover.sum((1, 2)) * 16
-    assert whole == pytest.approx(900 + 1800, rel=0.02)
-    assert sorted(parts) == pytest.approx([900, 1800], rel=0.02)
+    for seed in range(5):
+        view, _ = draw_scene(photos, np.random.default_rng(seed), size=96, objects=3, mix=mix)
+        assert view.photo.id == "voc_001"
+        areas = view.cover.sum((1, 2)) * 16
+        assert areas == pytest.approx([30 * 34 + 60 * 30 - 30 * 4, 30 * 34, 60 * 30], rel=0.02)
+
+
+def test_without_a_rider_things_are_drawn_as_they_are(photos):
+    assert photos.joined == []
+    mix = Mix(scenes.SOURCE_SHARES, {"whole": 1.0}, joined=1.0)
+    plain = Mix(scenes.SOURCE_SHARES, {"whole": 1.0})
+    rng = np.random.default_rng(3)
+    view, _ = draw_scene(photos, rng, size=96, objects=2, mix=mix)
+    rng = np.random.default_rng(3)
+    rng.random()  # the draw that chose a rider
+    expected, _ = draw_scene(photos, rng, size=96, objects=2, mix=plain)
+    assert np.array_equal(view.rgb, expected.rgb)
+
+
+def test_a_composed_object_is_two_photos_things_and_shows_both(tmp_path):
+    drawn = (Drawn("voc_001", (HORSE,)), Drawn("ecssd_002", (RIDER,)))
+    photos = Photos(write_archive(tmp_path / "two.zip", drawn), held_out=False)
+    mix = Mix(scenes.SOURCE_SHARES, {"whole": 1.0}, composed=1.0)
+    for seed in range(8):
+        subject = scenes._composed(photos, np.random.default_rng(seed), 3, mix)
+        whole, below, above = (mask > 0 for mask in subject.masks)
+        assert np.array_equal(whole, below | above)
+        assert not (below & above).any()
+        assert above.sum() > 0.15 * whole.sum()
+        assert below.sum() > 0.15 * whole.sum()
+        bright = subject.rgb.max(2) > 120  # things are bright, the ground is dark
+        rim = cv2.morphologyEx(whole.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0
+        assert (bright == whole)[~rim].all()
+
+
+def test_where_nothing_fits_upon_a_thing_there_are_things_as_they_are(tmp_path):
+    everywhere = (0, 0, 96, 80)
+    photos = Photos(write_archive(tmp_path / "full.zip", (Drawn("voc_001", (everywhere,)),)), held_out=False)
+    subject = scenes._composed(photos, np.random.default_rng(0), 3, CROWDS)
+    assert subject.masks.shape == (1, 80, 96)
 
 
 # --- where things are
@@ -361,3 +403,18 @@ def test_other_colours_leave_everything_where_it_is():
         assert grey[mask > 0].mean() > grey[mask == 0].mean() + 100
         changed += not np.array_equal(recoloured, rgb)
     assert 10 <= changed < 20
+
+
+def test_a_moved_view_is_smeared_along_one_line_and_keeps_its_light():
+    dot = np.zeros((401, 401, 3), np.uint8)
+    dot[200, 200] = 255
+    lengths = set()
+    for seed in range(10):
+        moved = scenes._moved(dot, np.random.default_rng(seed))[..., 0]
+        ys, xs = np.nonzero(moved)
+        assert moved.sum() == pytest.approx(255, rel=0.05)
+        spread = np.cov(np.stack([ys, xs])) if len(ys) > 1 else np.zeros((2, 2))
+        assert np.linalg.eigvalsh(spread)[0] < 0.3  # no wider than a line of pixels
+        lengths.add(len(ys))
+    assert len(lengths) > 2
+    assert max(lengths) <= 2 * 401 // 80 + 1
