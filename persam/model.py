@@ -84,11 +84,12 @@ class PerSAM:
         photos, marks = _listed(images), _listed(masks)
         if len(photos) != len(marks) or not photos:
             raise MaskError(f"{len(photos)} reference photos came with {len(marks)} masks: give one mask a photo.")
+        chosen = find(recipe) if recipe is not None else self.recipe
         references = tuple(
-            self._references(io.read_image(image), [mask], **_named(image))[0]
+            self._references(io.read_image(image), [mask], chosen, **_named(image))[0]
             for image, mask in zip(photos, marks, strict=True)
         )
-        return self._learn(references, find(recipe) if recipe is not None else self.recipe, name)
+        return self._learn(references, chosen, name)
 
     @torch.inference_mode()
     def learn_each(
@@ -116,7 +117,7 @@ class PerSAM:
         if not marks or len(called) != len(marks):
             raise MaskError(f"{len(marks)} objects came with {len(called)} names: give at least one mask, a name each.")
         chosen = find(recipe) if recipe is not None else self.recipe
-        references = self._references(rgb, marks, **known)
+        references = self._references(rgb, marks, chosen, **known)
         return tuple(self._learn((one,), chosen, name) for one, name in zip(references, called, strict=True))
 
     @torch.inference_mode()
@@ -296,8 +297,10 @@ class PerSAM:
                 truths.append(frame.valid(cover).to(three.device))
         return replace(concept, scale_weights=fit_weights(masks, truths))
 
-    def _references(self, rgb: UInt8[Array, "h w 3"], masks: Sequence[Any], **known: str) -> list[Reference]:
-        """Objects of one photo, which is encoded once."""
+    def _references(
+        self, rgb: UInt8[Array, "h w 3"], masks: Sequence[Any], recipe: Recipe, **known: str
+    ) -> list[Reference]:
+        """Objects of one photo, which is encoded once, and each close up where the recipe asks whether it is here."""
         embedding = self.embed(rgb)
         references = []
         for mask in masks:
@@ -308,7 +311,8 @@ class PerSAM:
                 shown = mask_from_hint(hint, self.backbone, embedding)
             else:
                 shown = io.read_mask(mask, (rgb.shape[0], rgb.shape[1]), **known)
-            references.append(Reference(embedding, shown, Portrait.of(self.backbone, rgb, shown, embedding)))
+            close = Portrait.of(self.backbone, rgb, shown, embedding) if recipe.refuses else Portrait.empty(embedding)
+            references.append(Reference(embedding, shown, close))
         return references
 
     def _own(self, concept: Concept) -> Concept:

@@ -42,7 +42,7 @@ class Portrait:
         """
         box = box_of(mask)
         if box is None:
-            return Portrait(torch.zeros(0, 1), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+            return Portrait.empty(whole)
         x0, y0, x1, y1 = window_around(box, mask.shape[:2], MARGIN)
         all_of_it = (x0, y0, x1, y1) == (0, 0, mask.shape[1], mask.shape[0])
         embedding = whole if all_of_it else backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
@@ -51,6 +51,13 @@ class Portrait:
             Cells.of(embedding, (cover > 0) & (cover >= 0.5 * cover.max())), PARTS, alike=SAME
         )
         return Portrait(features, colours, torch.zeros(len(features), dtype=torch.long, device=features.device))
+
+    @staticmethod
+    def empty(whole: ImageEmbedding) -> "Portrait":
+        """No cell: of a photo that does not show the object, or for a recipe that never asks which object it is."""
+        features = whole.features
+        photo = torch.zeros(0, dtype=torch.long, device=features.device)
+        return Portrait(features.new_zeros(0, len(features)), features.new_zeros(0, 3), photo)
 
     @staticmethod
     def joined(portraits: "list[Portrait]") -> "Portrait":

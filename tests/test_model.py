@@ -340,6 +340,18 @@ def test_each_photo_is_encoded_once_and_what_was_found_once_closer_for_each_use(
     assert model.backbone.encoded == before + 3 * times
 
 
+@pytest.mark.parametrize(("recipe", "times"), [("persam", 2), ("official_persam", 1), ("official_persam_f", 1)])
+def test_a_reference_is_looked_at_closely_only_where_the_recipe_asks_who_it_is(tmp_path, recipe, times):
+    model = PerSAM(ColourBackbone(), recipe=recipe)
+    concept = model.learn(photo(), mask())
+    assert model.backbone.encoded == times
+    assert (len(concept.portrait.features) > 0) is (times == 2)
+    again = Concept.load(concept.save(tmp_path / "red.safetensors"))
+    assert again.portrait.features.shape == concept.portrait.features.shape
+    (found,) = model.segment(photo(at_xyxy=ELSEWHERE), again)
+    assert found.present
+
+
 def test_a_recipe_that_does_not_refuse_does_not_judge(album):
     model = PerSAM(ColourBackbone(), recipe=replace(PERSAM, refuses=False), threshold=1.0)
     red = model.learn(photo(), mask())
