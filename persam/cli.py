@@ -187,13 +187,13 @@ def _eval(options: argparse.Namespace) -> int:
     given = {"shots": options.shots, "fold": options.fold, "seed": options.seed}
     episodes = benchmark.find(options.benchmark).episodes(options.data, **given)
 
-    from persam.eval import compare, predict, report, sheet
+    from persam.eval import compare, predict, report, sheet, table
 
     recipes = [name for words in options.recipes or ["persam"] for name in words.split(",")]
     for name in recipes:
         predict.check(name)
     _make_writable(options.output)
-    benchmark.start_table(options.csv)
+    table.start_table(options.csv)
     model = _load(options)
     done = compare.compare(
         model,

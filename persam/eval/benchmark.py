@@ -7,17 +7,10 @@
 stands for everything the predictions depend on, so what other settings made lies in another folder.
 """
 
-import csv
 import hashlib
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -28,6 +21,7 @@ from persam.errors import DataError, OutputError, PerSAMError
 from persam.eval import absence, album, coco20i, davis, fss, lvis92i, parts, perseg, scores
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
+from persam.eval.table import append_rows, provenance
 
 Setting = str | int | float | bool | None
 # Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
@@ -105,21 +99,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """Where a row comes from. commit: of this library, or its version where it was installed without one."""
-
-    date: str
-    commit: str
-    dirty: bool
-    model: str
-    fingerprint: str
-    recipe: str
-    machine: str
-    torch: str
-    benchmark: str
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """What a run came to. rows: one an object, their mean, then the overall one where the benchmark has it.
 
@@ -129,9 +108,6 @@ class Evaluation:
     rows: tuple[Row, ...]
     episodes: tuple[Episode, ...]
     folder: Path
-
-
-COLUMNS = tuple(field.name for kind in (Provenance, Row, Metrics) for field in fields(kind) if field.name != "metrics")
 
 
 def find(name: str) -> Benchmark:
@@ -182,7 +158,7 @@ def evaluate(
     _write_text(folder / "settings.json", json.dumps(settings, indent=2))
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)
-    append_rows(csv_path, rows, provenance(run, fingerprint, machine=machine))
+    append_rows(csv_path, rows, provenance(run.benchmark, run.model, run.recipe, fingerprint, machine=machine))
     return Evaluation(rows, episodes, folder)
 
 
@@ -248,100 +224,6 @@ def score(benchmark: Benchmark, episodes: Sequence[Episode], folder: Path) -> tu
     return tuple(rows)
 
 
-def start_table(path: Path) -> None:
-    """Makes the CSV with its header, unless it is there already. Worth doing before hours of predictions.
-
-    Raises:
-        OutputError: the file has other columns, or cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", newline="") as file:
-            file.seek(0)
-            header = next(csv.reader(file), None)
-            if header is None:
-                csv.writer(file, lineterminator="\n").writerow(COLUMNS)
-            elif tuple(header) != COLUMNS:
-                raise OutputError(
-                    f"{path} has the columns {', '.join(header)}, not an evaluation's. Name another file."
-                )
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise OutputError(f"{path} is no CSV. Name another file.") from error
-
-
-def append_rows(path: Path, rows: Sequence[Row], provenance: Provenance) -> None:
-    """Adds rows to a CSV; a new file gets the header.
-
-    Raises:
-        OutputError: the file has other columns, or cannot be written.
-    """
-    start_table(path)
-    try:
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            for row in rows:
-                values = {**asdict(provenance), **asdict(row), **asdict(row.metrics)}
-                writer.writerow([_cell(values[column]) for column in COLUMNS])
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}.") from error
-
-
-def provenance(run: Run, fingerprint: str, *, machine: str | None = None) -> Provenance:
-    """Now, here, at this commit."""
-    commit, dirty = source_state()
-    return Provenance(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=commit,
-        dirty=dirty,
-        model=run.model,
-        fingerprint=fingerprint,
-        recipe=run.recipe,
-        machine=machine or machine_name(),
-        torch=_version_of("torch"),
-        benchmark=run.benchmark,
-    )
-
-
-def source_state() -> tuple[str, bool]:
-    """This library's commit, and whether its files differ from it; its version where it lies in no repository."""
-    package = Path(__file__).resolve().parents[1]
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(package), *words], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "errors.py")  # not merely inside somebody else's repository
-        return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
-    except (OSError, subprocess.CalledProcessError):
-        return _version_of("persam"), False
-
-
-@cache
-def source_digest() -> str:
-    """Twelve hex digits for this library's code: the same code gives the same predictions, committed or not.
-
-    Taken once: what is edited while a run lasts is not the code that runs.
-    """
-    package, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:12]
-
-
-def machine_name() -> str:
-    """Processor and cores, as "Intel(R) Xeon(R) …, 2 cores"."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-
-
 def _row(benchmark: Benchmark, name: str, episodes: Sequence[Episode], folder: Path) -> Row:
     count, seconds = 0, 0.0
 
@@ -403,16 +285,3 @@ def _write_text(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}. Choose another folder.") from error
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _version_of(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

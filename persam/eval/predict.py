@@ -11,9 +11,10 @@ import torch
 from persam.backbones import Backbone, SamBackbone
 from persam.concept import Concept
 from persam.errors import ConceptError, MaskError, PerSAMError
-from persam.eval.benchmark import Predict, Run, Setting, source_digest
+from persam.eval.benchmark import Predict, Run, Setting
 from persam.eval.episodes import Episode, Prediction
 from persam.eval.episodes import Target as Question
+from persam.eval.table import source_digest
 from persam.geometry import box_of
 from persam.model import PerSAM
 from persam.recipes import find

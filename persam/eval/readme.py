@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from persam.errors import DataError
-from persam.eval.benchmark import COLUMNS
 from persam.eval.predict import ORACLE
 from persam.eval.scores import FITTED
+from persam.eval.table import COLUMNS
 from persam.formats import write_bytes
 from persam.recipes import RECIPES
 

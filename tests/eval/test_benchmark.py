@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from persam.errors import DataError, OutputError
-from persam.eval.benchmark import BENCHMARKS, COLUMNS, Run, answers, evaluate, export, machine_name, score, source_state
+from persam.eval.benchmark import BENCHMARKS, Run, answers, evaluate, export, score
 from persam.eval.episodes import Episode, Prediction
 from persam.eval.scores import FITTED
+from persam.eval.table import COLUMNS, machine_name, source_state
 from tests.eval import folders
 
 

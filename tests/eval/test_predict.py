@@ -8,9 +8,10 @@ from PIL import Image
 
 from persam.errors import PerSAMError
 from persam.eval import predict as predicting
-from persam.eval.benchmark import BENCHMARKS, evaluate, source_digest
+from persam.eval.benchmark import BENCHMARKS, evaluate
 from persam.eval.compare import compare
 from persam.eval.predict import ORACLE, check, oracle_box, predictor, run_of, weights_digest
+from persam.eval.table import source_digest
 from persam.model import PerSAM
 from persam.presence import CALIBRATIONS, Calibration
 from persam.recipes import PERSAM
@@ -135,7 +136,7 @@ def test_the_source_digest_is_of_what_the_files_hold(monkeypatch, tmp_path):
     package = tmp_path / "persam"
     (package / "eval").mkdir(parents=True)
     (package / "eval" / "benchmark.py").write_text("one")
-    monkeypatch.setattr("persam.eval.benchmark.__file__", str(package / "eval" / "benchmark.py"))
+    monkeypatch.setattr("persam.eval.table.__file__", str(package / "eval" / "table.py"))
 
     def digest() -> str:
         source_digest.cache_clear()

@@ -6,8 +6,8 @@ import pytest
 
 from persam.errors import DataError
 from persam.eval import readme
-from persam.eval.benchmark import COLUMNS
 from persam.eval.scores import FITTED
+from persam.eval.table import COLUMNS
 
 
 def row(**values: str) -> dict[str, str]:
