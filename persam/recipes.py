@@ -24,7 +24,8 @@ class Recipe:
     semantic: add the target's mean feature to the decoder's tokens (section 3.2, target-semantic prompting).
     first_mask: what the first decode gives: the `single` mask, the `best` of three, or their `weighted` sum (3.3).
     choice: which of three masks goes on: the best `predicted_iou`, as published, or that and its `agreement` with
-        where the prototypes see the object.
+        where the prototypes see the object. With it the weighted sum is one more to choose from: weights that fit the
+        reference's pose may not fit this one's.
     one_piece: keep the connected part of a mask that the positive point lies in, so that a look-alike elsewhere in
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).

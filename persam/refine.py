@@ -22,7 +22,7 @@ ELSEWHERE = -4.0  # logit of mask parts that are not the object: surely outside,
 class Step:
     """One decode: its masks, the one taken, and the box that was in its prompt.
 
-    logits: of the mask taken, at 4x the grid. predicted_iou: of that mask, not yet brought into 0..1.
+    logits: of the mask taken, at 4x the grid. predicted_iou: of that mask, not yet brought into 0..1. best: its number.
     """
 
     logits: Float[Tensor, "h w"]
@@ -56,10 +56,13 @@ def first_decode(
         return Step(logits[0], scores[0].item(), 0)
     if recipe.first_mask == "best" or scale_weights is None:
         return _choose(logits[1:], scores[1:], prior, embedding.frame, recipe)
-    logits, score = combine(logits[1:], scale_weights), (scores[1:] * scale_weights).sum().item()
+    summed, score = combine(logits[1:], scale_weights), (scores[1:] * scale_weights).sum()
+    if recipe.choice == "agreement":
+        four = torch.cat([logits[1:], summed[None]])
+        return _choose(four, torch.cat([scores[1:], score[None]]), prior, embedding.frame, recipe)
     if recipe.one_piece:
-        logits = one_piece(logits, prior.points_xy[0], embedding.frame)
-    return Step(logits, score, int(scale_weights.argmax()))
+        summed = one_piece(summed, prior.points_xy[0], embedding.frame)
+    return Step(summed, score.item(), int(scale_weights.argmax()))
 
 
 def refine(
@@ -134,8 +137,8 @@ def mask_logits(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "H 
 
 
 def _choose(
-    logits: Float[Tensor, "3 h w"],
-    predicted_iou: Float[Tensor, "3"],
+    logits: Float[Tensor, "n h w"],
+    predicted_iou: Float[Tensor, "n"],
     prior: LocationPrior,
     frame: Frame,
     recipe: Recipe,

@@ -8,7 +8,7 @@ import torch
 
 from persam.concept import Concept
 from persam.decoder import NO_GUIDANCE
-from persam.geometry import Frame
+from persam.geometry import Frame, decoded_cover
 from persam.prototypes import Cells, summarise
 from persam.recipes import PERSAM, Recipe
 from persam.refine import Step, agreement, first_decode, mask_logits, one_piece, onto_mask, prompt_of, refine
@@ -134,6 +134,17 @@ def test_the_first_decode_takes_the_weighted_sum():
     assert step.logits[0, 0] == 0
     assert step.logits[7, 7] == -5
     assert step.predicted_iou == pytest.approx(0.5 * 0.2 + 0.5 * 0.6)
+
+
+@pytest.mark.parametrize("expected", [3, 1], ids=["the sum", "one of the three"])
+def test_with_agreement_the_weighted_sum_is_one_of_four(expected):
+    # the posterior is certain of one candidate's very cells: of the sum of WHOLE and PART, or of PART alone
+    weights = torch.tensor([0.7, 0.3, 0.0])
+    wanted = {3: 0.7 * WHOLE + 0.3 * PART, 1: PART}[expected]
+    prior = replace(PRIOR, posterior=decoded_cover(wanted[None], EMBEDDING.frame)[0])
+    step, _ = first(replace(PLAIN, first_mask="weighted", choice="agreement"), weights, prior=prior)
+    assert step.best == expected
+    assert torch.equal(step.logits, wanted)
 
 
 def test_weighted_without_weights_is_the_best_of_three():
