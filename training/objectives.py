@@ -51,13 +51,15 @@ class LocationLoss(nn.Module):
     cells of every other photo of the batch as further candidates.
     """
 
+    INNER = 0.75  # of the most that the object covers around any cell: cells above it are its inner ones
+
     def __init__(self):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.offset = nn.Parameter(torch.tensor(-4.0))
 
     def forward(
-        self, features: Tensor, cover: Tensor, weight: Tensor, partner: Tensor, twin: Tensor
+        self, features: Tensor, cover: Tensor, weight: Tensor, partner: Tensor, twin: Tensor, *, inner: bool = False
     ) -> tuple[Tensor, Tensor]:
         """The loss, and the share of objects whose peak in the partner's view falls inside.
 
@@ -67,6 +69,7 @@ class LocationLoss(nn.Module):
             weight: images x h x w, the share of each cell that counts.
             partner: images, the index of the other view of the same photo.
             twin: images, whether the objects are there a second time: then nothing outside them is wrong.
+            inner: the peak should lie well inside: on an edge a point means a part as well as the whole.
         """
         images, objects = cover.shape[:2]
         cells = F.normalize(features.flatten(2), dim=1)
@@ -89,10 +92,16 @@ class LocationLoss(nn.Module):
         foreign = foreign.mean(1) if images > 2 else foreign.sum(1)  # one photo alone: nothing is foreign to it
         shared = logits.masked_fill(~elsewhere[:, None, :, None], float("-inf")).flatten(2)
         candidates = torch.cat([in_partner.masked_fill(~(inside_partner | outside_partner), -1e4), shared], dim=-1)
-        peak = candidates.logsumexp(-1) - in_partner.masked_fill(~inside_partner, -1e4).logsumexp(-1)
+        wanted = inside_partner & self._inner_cells(cover[partner]).flatten(2) if inner else inside_partner
+        peak = candidates.logsumexp(-1) - in_partner.masked_fill(~wanted, -1e4).logsumexp(-1)
         loss = (positive + negative + 0.5 * foreign + 0.5 * peak)[valid].mean()
         found = inside_partner.gather(-1, in_partner.argmax(-1, keepdim=True))[..., 0]
         return loss, found[valid].float().mean()
+
+    def _inner_cells(self, cover: Tensor) -> Tensor:
+        around = F.avg_pool2d(cover, 3, stride=1, padding=1)
+        most = around.masked_fill(cover <= 0.5, 0).amax((-2, -1), keepdim=True)
+        return around >= self.INNER * most
 
 
 def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from training.scenes import MASK_STRIDE
 
 FIRST_PROMPTS = {"point": 0.28, "pair": 0.2, "box": 0.24, "concept": 0.28}
 FIRST_PROMPTS_OF_CONCEPTS = {"point": 0.2, "pair": 0.12, "box": 0.28, "concept": 0.4}
+FIRST_PROMPTS_OF_RIDERS = {"point": 0.12, "pair": 0.08, "box": 0.2, "concept": 0.6}
 NEXT_PROMPTS = {"same": 0.3, "predicted_box": 0.35, "true_box": 0.15, "correction": 0.2}
 
 

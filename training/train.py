@@ -40,7 +40,8 @@ class Lesson:
 
     identity: objects must differ from each other, not only from the ground. strangers: and from those of earlier steps.
     official: how often a concept's prompt goes on as in the official code, from the single mask, in three rounds.
-    misplaced: how often guidance after the softmax is stretched as it does (ledger 3).
+    misplaced: how often guidance after the softmax is stretched as it does (ledger 3). inner: whether the peak of the
+    similarity should lie well inside the object.
     """
 
     mix: Mix
@@ -50,6 +51,7 @@ class Lesson:
     strangers: float = 0.0
     official: float = 0.0
     misplaced: float = 0.0
+    inner: bool = False
 
 
 _ANY = Lesson(ANY, SIZES, prompts.FIRST_PROMPTS)
@@ -66,7 +68,10 @@ COURSES = {
         0.8: replace(_SINGLES, sizes=LAST_SIZES),
     },
     "second": {0.0: _CROWDS},
-    "third": {0.0: replace(_CROWDS, mix=RIDERS)},
+    "third": {
+        0.0: replace(_CROWDS, mix=RIDERS),
+        0.5: replace(_CROWDS, mix=RIDERS, prompts=prompts.FIRST_PROMPTS_OF_RIDERS, inner=True),
+    },
 }
 FIELDS = ("step", "seconds", "loss", "identity", "strangers", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 
@@ -164,7 +169,7 @@ def train_step(model, location, strangers, optimizer, photos, rng, lesson: Lesso
     maps = model.image_encoder(rgb)
     cells, cell_weight = F.avg_pool2d(cover, 4), F.avg_pool2d(weight[:, None], 4)[:, 0]
     twin = torch.tensor([view.twin for view in views], device=device)
-    location_loss, peak = location(maps[0], cells, cell_weight, partner, twin)
+    location_loss, peak = location(maps[0], cells, cell_weight, partner, twin, inner=lesson.inner)
     segmentation, ious = [], []
     order = torch.from_numpy(rng.permutation(len(views))).to(device)
     for group in order.chunk(2):

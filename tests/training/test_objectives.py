@@ -146,6 +146,28 @@ def test_the_location_loss_has_the_value_of_its_formula():
     assert value.item() == pytest.approx(softplus(-on) + softplus(off) + 0.5 * softplus(off) + 0.5 * peak, rel=1e-5)
 
 
+def test_the_peak_may_be_asked_to_lie_well_inside():
+    square = torch.zeros(1, 1, 6, 6)
+    square[..., 1:4, 1:4] = 1
+    thin = torch.zeros(1, 1, 6, 6)
+    thin[..., 5, :] = 1
+    both = LocationLoss()._inner_cells(torch.cat([square, thin], 1))[0] & torch.cat([square, thin], 1)[0].bool()
+    assert both[0].nonzero().tolist() == [[2, 2]]  # around the others at most six of nine cells are the object's
+    assert both[1].nonzero().tolist() == [[5, column] for column in range(1, 5)]
+
+    cover = square.repeat(2, 1, 1, 1)
+    weight, partner = torch.ones(2, 6, 6), torch.tensor([1, 0])
+    losses = {}
+    for place, (y, x) in {"middle": (2, 2), "corner": (1, 1)}.items():
+        features = painted(cover, [A, A], GROUND)
+        others = [(i, j) for i in (1, 2, 3) for j in (1, 2, 3) if (i, j) != (y, x)]
+        for number, (i, j) in enumerate(others):  # off to either side of their mean, which is this cell
+            features[:, 1, i, j] = 0.5 * (-1) ** number
+        losses[place] = LocationLoss()(features, cover, weight, partner, NO_TWIN[:2], inner=True)[0]
+        assert losses[place] > LocationLoss()(features, cover, weight, partner, NO_TWIN[:2])[0]
+    assert losses["middle"] < losses["corner"]
+
+
 def test_the_peak_share_counts_objects_whose_most_similar_cell_is_inside():
     cover, weight, partner = two_photos()
     features = painted(cover, [A, A, B, B], GROUND)

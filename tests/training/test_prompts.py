@@ -267,6 +267,10 @@ def test_every_prompt_decodes_to_four_masks_at_a_quarter_at_any_input_size():
             assert not torch.equal(prompts.decode(model, maps, again)[0], logits)
 
 
-@pytest.mark.parametrize("shares", [prompts.FIRST_PROMPTS, prompts.NEXT_PROMPTS], ids=["first", "next"])
+@pytest.mark.parametrize(
+    "shares",
+    [prompts.FIRST_PROMPTS, prompts.FIRST_PROMPTS_OF_RIDERS, prompts.NEXT_PROMPTS],
+    ids=["first", "riders", "next"],
+)
 def test_shares_sum_to_one(shares):
     assert sum(shares.values()) == pytest.approx(1)
