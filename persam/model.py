@@ -300,7 +300,7 @@ class PerSAM:
     def _references(
         self, rgb: UInt8[Array, "h w 3"], masks: Sequence[Any], recipe: Recipe, **known: str
     ) -> list[Reference]:
-        """Objects of one photo, which is encoded once, and each close up where the recipe asks whether it is here."""
+        """Objects of one photo, which is encoded once, and each close up where the recipe has a use for that."""
         embedding = self.embed(rgb)
         references = []
         for mask in masks:
@@ -311,7 +311,8 @@ class PerSAM:
                 shown = mask_from_hint(hint, self.backbone, embedding)
             else:
                 shown = io.read_mask(mask, (rgb.shape[0], rgb.shape[1]), **known)
-            close = Portrait.of(self.backbone, rgb, shown, embedding) if recipe.refuses else Portrait.empty(embedding)
+            wanted = recipe.refuses or recipe.close_parts
+            close = Portrait.of(self.backbone, rgb, shown, embedding) if wanted else Portrait.empty(embedding)
             references.append(Reference(embedding, shown, close))
         return references
 

@@ -32,6 +32,7 @@ class Recipe:
     zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
+    close_parts: have prototypes of the object from a close-up of the reference too, for where it comes nearer.
     places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
@@ -51,6 +52,7 @@ class Recipe:
     boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
     parts: int = 3
+    close_parts: bool = True
     places: int = 2
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
@@ -67,6 +69,7 @@ OFFICIAL_PERSAM = Recipe(
     boxes=(False, True),
     zoom=False,
     parts=0,
+    close_parts=False,
     places=1,
     refuses=False,
 )
@@ -99,6 +102,7 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
     "parts": tuple(range(6)),
+    "close_parts": (True, False),
     "places": tuple(range(1, 11)),
     "refuses": (True, False),
     "fit_at": ("original", "decoder"),

@@ -1,6 +1,7 @@
 """A concept is the object's features, pooled; on disk it is a small file that vouches for itself."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ def test_the_cells_of_several_references_are_pooled_as_one_photos():
     concept = learned(reference((0, 0, 6, 0)), reference((1, 1, 0, 2), (1, 2, 0, 2), (1, 3, 0, 2)))
     torch.testing.assert_close(concept.semantic, torch.tensor([1.5, 1.5]))  # the mean of the two means would be 3, 1
     assert len(concept.references) == 2
+
+
+@pytest.mark.parametrize(("recipe", "expected"), [(PERSAM, 2), (OFFICIAL_PERSAM, 1)], ids=["ours", "official"])
+def test_parts_from_a_close_up_stand_beside_the_others_where_the_recipe_says(recipe, expected):
+    close = Portrait(torch.tensor([[0.0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))
+    concept = learned(replace(reference((0, 0, 6, 0)), portrait=close), recipe=recipe)
+    assert concept.prototypes.foreground.tolist() == [[1, 0], [0, 1]][:expected]
 
 
 def test_features_that_cancel_give_a_zero_feature_and_not_nan():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from persam.geometry import Frame
-from persam.prototypes import BACKGROUND, FOREGROUND, Cells, Prototypes, cluster, log_ratio, summarise
+from persam.prototypes import BACKGROUND, CLOSE_SHARE, FOREGROUND, Cells, Prototypes, cluster, log_ratio, summarise
 from persam.types import ImageEmbedding
 
 RED, GREEN, BLUE, WHITE = torch.eye(4)
@@ -59,6 +59,22 @@ def test_object_surroundings_and_strangers():
     assert green == pytest.approx(0 - 1, abs=1e-3)
     assert blue == pytest.approx(0 - 0.5, abs=1e-3)
     assert both == pytest.approx(0, abs=0.01)  # equally alike to both: undecided
+
+
+def test_what_is_seen_only_close_up_is_the_object_too():
+    around = cells(*[GREEN] * 50)
+    far = summarise(cells(*[RED] * 10), around)
+    near = summarise(cells(*[RED] * 10), around, cells(*[RED] * 60, *[BLUE] * 40))
+    assert [value > 0 for value in ratio(far, RED, BLUE, GREEN, WHITE)] == [True, False, False, False]
+    assert [value > 0 for value in ratio(near, RED, BLUE, GREEN, WHITE)] == [True, True, False, False]
+    assert near.foreground_share.sum() == pytest.approx(1, abs=2e-3)
+    assert near.foreground_share[len(far.foreground) :].sum() == pytest.approx(CLOSE_SHARE, abs=2e-3)
+
+
+def test_a_close_up_without_cells_changes_nothing():
+    plain, same = (summarise(cells(*[RED] * 9), cells(GREEN), close) for close in (None, NONE))
+    for name, value in vars(plain).items():
+        assert torch.equal(value, getattr(same, name))
 
 
 def test_a_close_up_without_background_still_tells_strangers():
