@@ -48,7 +48,7 @@ TABLE: dict[str, Source] = {
             "nano",
             "nano.safetensors",
             None,
-            "7183c7c730586bc84781abba45e160efd2f5c01344e41af3ffe6cde3f8097d28",
+            "801bd33f28161c2300f1fc58535654b7b68cd4327b1188fcc7471ced48f142d7",
             9_056_544,
             "Apache-2.0",
             "bundled, 512-pixel input",
