@@ -168,14 +168,11 @@ def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbon
         background.append(Cells.of(embedding, bare))
     pooled = torch.cat(features)
     semantic = pooled.mean(0)
-    if recipe.target_feature == "mean_of_units":
-        target = torch.nn.functional.normalize(pooled, dim=1).mean(0)
-    else:
-        target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
+    target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
     feature = target / target.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
     portrait = Portrait.joined([reference.portrait for reference in references])
     close = Cells(portrait.features, portrait.colours) if recipe.close_parts else None
-    prototypes = summarise(Cells.joined(foreground), Cells.joined(background), close, recipe.prototypes)
+    prototypes = summarise(Cells.joined(foreground), Cells.joined(background), close)
     return Concept(
         name, recipe, backbone, fingerprint, feature, semantic, prototypes, portrait, references=tuple(references)
     )

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from persam.concept import Concept, target_cells
+from persam.concept import Concept
 from persam.geometry import Frame
 from persam.prototypes import Cells, cluster, likeness, log_ratio
 from persam.recipes import Recipe
@@ -50,8 +50,6 @@ def locate(
             attention = _published_attention(full, side)
     else:
         ratio = log_ratio(concept.prototypes, embedding)
-        if recipe.matching:
-            ratio = ratio.masked_fill(~_matched(concept, embedding).view_as(ratio), -1.0)
         posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
         even = _smooth(ratio)
         free = even if taken is None else even.masked_fill(taken, -2.0)
@@ -95,15 +93,6 @@ def _part_peaks(
     alike = likeness(Cells.of(embedding), features, colours).T.reshape(-1, *posterior.shape)
     unlikely = posterior < min(0.5, float(posterior.max()))
     return [_cell_peak(one) for one in alike.masked_fill(unlikely, -2.0)]
-
-
-def _matched(concept: Concept, embedding: ImageEmbedding) -> Bool[Tensor, "n"]:
-    """Whether the cell of the references that is most like each cell shows the object."""
-    known = Cells.joined([Cells.of(reference.embedding) for reference in concept.references])
-    shown = [r.embedding.frame.valid(target_cells(r, concept.recipe)).flatten() for r in concept.references]
-    assert known.colours is not None
-    nearest = likeness(Cells.of(embedding), known.features, known.colours).argmax(1)
-    return torch.cat(shown).to(nearest.device)[nearest]
 
 
 def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:

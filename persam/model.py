@@ -20,7 +20,7 @@ from persam.portrait import Portrait, resemblance
 from persam.presence import presence, threshold_of
 from persam.recipes import PERSAM, Recipe, find, tuned
 from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
-from persam.refine import first_decode, mask_logits, merit_of, prompt_of, refine
+from persam.refine import first_decode, mask_logits, prompt_of, refine
 from persam.scales import fit_weights
 from persam.segmentation import Segmentation
 from persam.targets import Target, iter_targets
@@ -252,8 +252,6 @@ class PerSAM:
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
-        if concept.recipe.keep == "best":
-            final = max(steps, key=lambda step: merit_of(step, prior, embedding.frame))
         full = mask_logits(final.logits, embedding.frame)
         closer = look_closer(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
         logits = (full if closer is None else closer).cpu().numpy()

@@ -66,14 +66,14 @@ class Prototypes:
         return Prototypes(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def summarise(foreground: Cells, background: Cells, close: Cells | None = None, count: int = FOREGROUND) -> Prototypes:
+def summarise(foreground: Cells, background: Cells, close: Cells | None = None) -> Prototypes:
     """The prototypes of an object's cells and of the cells around it, of which a close-up may have none.
 
     close: the object's cells seen close up, which stand for it beside the others: it may come nearer than it was.
     """
-    parts, shades, share = cluster(foreground, count)
+    parts, shades, share = cluster(foreground, FOREGROUND)
     if close is not None and len(close.features):
-        more, more_shades, more_share = cluster(close, count)
+        more, more_shades, more_share = cluster(close, FOREGROUND)
         parts, shades = torch.cat([parts, more]), torch.cat([shades, more_shades])
         share = torch.cat([(1 - CLOSE_SHARE) * share, CLOSE_SHARE * more_share]).half().float()
     return Prototypes(parts, shades, share, *cluster(background, BACKGROUND))

@@ -12,8 +12,7 @@ from persam.errors import PerSAMError
 class Recipe:
     """One way through the method.
 
-    target_feature: `mean` of the object's cells (section 3.2), or `mean_max`: half mean, half maximum (ledger 5);
-        or the `mean_of_units`, whose cosine is the paper's mean of cosines (equations 5 and 6).
+    target_feature: `mean` of the object's cells (section 3.2), or `mean_max`: half mean, half maximum (ledger 5).
     grey_level: None takes the cells the object covers by half; a number takes the published rule for a mask file of
         that grey level (ledger 4; PerSeg's own masks hold 128).
     points: peak and trough `pixels` of the similarity brought to the photo's size, as published; or of the smoothed
@@ -36,15 +35,11 @@ class Recipe:
     close_parts: have prototypes of the object from a close-up of the reference too, for where it comes nearer.
     places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
     refuses: whether presence below the threshold means absent; the published method never says so.
-    matching: a cell counts only if, of all cells of the reference photos, the most like it is one of the object's
-        (forward-backward matching, Matcher, ICLR 2024).
-    keep: the `last` mask of the cascade, or the `best` of all its steps.
-    prototypes: of the object, at most.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """
 
     name: str
-    target_feature: Literal["mean", "mean_max", "mean_of_units"] = "mean"
+    target_feature: Literal["mean", "mean_max"] = "mean"
     grey_level: int | None = None
     points: Literal["pixels", "prototypes"] = "prototypes"
     negative_point: bool = True
@@ -60,9 +55,6 @@ class Recipe:
     close_parts: bool = True
     places: int = 2
     refuses: bool = True
-    matching: bool = False
-    keep: Literal["last", "best"] = "last"
-    prototypes: int = 8
     fit_at: Literal["original", "decoder"] = "decoder"
 
 
@@ -97,7 +89,7 @@ PERSAM_F = replace(PERSAM, name="persam_f", first_mask="weighted")
 
 RECIPES = {recipe.name: recipe for recipe in (PERSAM, PERSAM_F, OFFICIAL_PERSAM, OFFICIAL_PERSAM_F)}
 SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
-    "target_feature": ("mean", "mean_max", "mean_of_units"),
+    "target_feature": ("mean", "mean_max"),
     "grey_level": (None, *range(1, 256)),
     "points": ("pixels", "prototypes"),
     "negative_point": (True, False),
@@ -113,9 +105,6 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "close_parts": (True, False),
     "places": tuple(range(1, 11)),
     "refuses": (True, False),
-    "matching": (True, False),
-    "keep": ("last", "best"),
-    "prototypes": (1, 2, 4, 8, 16, 32),
     "fit_at": ("original", "decoder"),
 }
 TUNED = {PERSAM: PERSAM_F, OFFICIAL_PERSAM: OFFICIAL_PERSAM_F}  # what `tune` turns a recipe into

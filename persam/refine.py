@@ -101,13 +101,6 @@ def agreement(logits: Float[Tensor, "n h w"], posterior: Float[Tensor, "hv wv"],
     return torch.minimum(cover, posterior).sum((1, 2)) / torch.maximum(cover, posterior).sum((1, 2)).clamp(min=1e-6)
 
 
-def merit_of(step: Step, prior: LocationPrior, frame: Frame) -> float:
-    """What a step's mask is chosen by."""
-    if prior.posterior is None:
-        return step.predicted_iou
-    return step.predicted_iou + float(agreement(step.logits[None], prior.posterior, frame))
-
-
 def one_piece(logits: Float[Tensor, "h w"], point_xy: Float[Tensor, "2"], frame: Frame) -> Float[Tensor, "h w"]:
     """The mask's connected part that the point lies in or nearest to; the others are set well below zero."""
     import cv2
