@@ -202,7 +202,7 @@ class PerSAM:
         free = np.ones(frame.original_hw, bool)
         taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device)
         for _ in range(limit):
-            found = self._find(rgb, embedding, concept, target, taken=taken, alone=False)
+            found = self._find_instance(rgb, embedding, concept, target, taken)
             new = found.result.mask & free
             if not found.result.present or found.expected < 0.5 or 2 * new.sum() < found.result.mask.sum():
                 return
@@ -211,6 +211,27 @@ class PerSAM:
             taken |= (frame.valid(cell_cover(new, frame)) > INSTANCE_COVER).to(taken.device)
             if taken.all():
                 return
+
+    def _find_instance(
+        self,
+        rgb: UInt8[Array, "h w 3"],
+        embedding: ImageEmbedding,
+        concept: Concept,
+        target: Target,
+        taken: torch.Tensor,
+    ) -> _Found:
+        """One more of several: at the likeliest place that is free; where that is another thing, at the next ones."""
+        frame = embedding.frame
+        best = found = self._find(rgb, embedding, concept, target, taken=taken)
+        for _ in range(concept.recipe.places - 1):
+            if best.result.present or not found.result.mask.any():
+                break
+            taken = taken | (frame.valid(cell_cover(found.result.mask, frame)) > INSTANCE_COVER).to(taken.device)
+            if taken.all():
+                break
+            found = self._find(rgb, embedding, concept, target, taken=taken)
+            best = max(best, found, key=lambda one: one.result.presence)
+        return best
 
     @torch.inference_mode()
     def _find(
@@ -221,34 +242,9 @@ class PerSAM:
         target: Target,
         *,
         taken: torch.Tensor | None = None,
-        alone: bool = True,
     ) -> _Found:
-        """The object at the likeliest place; where that is another thing, at the next ones, the most alike of all."""
-        frame = embedding.frame
-        taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device) if taken is None else taken
-        best = self._look(rgb, embedding, concept, target, taken=taken, alone=alone)
-        found = best
-        for _ in range(concept.recipe.places - 1):
-            if best.result.present or not found.result.mask.any():
-                break
-            taken = taken | (frame.valid(cell_cover(found.result.mask, frame)) > INSTANCE_COVER).to(taken.device)
-            if taken.all():
-                break
-            found = self._look(rgb, embedding, concept, target, taken=taken, alone=alone)
-            best = max(best, found, key=lambda one: one.result.presence)
-        return best
-
-    def _look(
-        self,
-        rgb: UInt8[Array, "h w 3"],
-        embedding: ImageEmbedding,
-        concept: Concept,
-        target: Target,
-        *,
-        taken: torch.Tensor,
-        alone: bool,
-    ) -> _Found:
-        prior = locate(concept, embedding, taken=taken, alone=alone)
+        """The object at the likeliest place; with `taken`, an instance of several where nothing is taken."""
+        prior = locate(concept, embedding, taken=taken, alone=taken is None)
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]

@@ -20,7 +20,7 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.2  # side of the cut-out over the longer side of the mask's box
-PARTS = 128  # of one photo at most; 96 to 192 recognise about as well, and 128 told these photos apart best
+PARTS = 128  # of one photo at most
 SAME = 0.98  # likeness from which on two cells are one part: of a plain surface no cell chooses another for good
 
 

@@ -33,7 +33,8 @@ class Recipe:
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
     close_parts: have prototypes of the object from a close-up of the reference too, for where it comes nearer.
-    places: at how many places to look, the likeliest first, until the object is recognised; the most alike counts.
+    places: where every instance is asked for, at how many places to look for the next one, the likeliest first, until
+        one is recognised. For one thing alone a second place found more strangers than lost things.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """

@@ -204,23 +204,27 @@ def times_encoded(model, scene, monkeypatch) -> list[int]:
     [
         (3, [0.9], 0),  # recognised at once
         (3, [0.1, 0.9], 1),
-        (3, [0.2, 0.5, 0.1], 1),  # nowhere: the most alike, as not here
-        (1, [0.2], 0),
+        (3, [0.2, 0.5, 0.1], None),  # nowhere
+        (1, [0.2], None),
     ],
 )
-def test_it_looks_elsewhere_until_the_object_is_recognised(model, monkeypatch, places, alike, kept):
-    model = PerSAM(model.backbone, recipe=replace(PERSAM, places=places))
-    red = model.learn(photo(), mask())
+def test_an_instance_is_looked_for_elsewhere_until_one_is_recognised(model, red, monkeypatch, places, alike, kept):
+    order = [one.box_xyxy for one in next(model.segment_instances(squares(), red))]
+    red = replace(red, recipe=replace(PERSAM, places=places))
     values = iter(alike)
     monkeypatch.setattr("persam.model.resemblance", lambda known, found: next(values))
-    (found,) = model.segment(squares(), red)
+    (found,) = model.segment_instances(squares(), red, limit=1)
     assert next(values, None) is None  # asked so often and no oftener
-    assert found.present is (max(alike) >= 0.8)
-    assert found.presence == pytest.approx(CALIBRATIONS["colour"].presence(max(alike)))
-    monkeypatch.undo()
-    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.5, spread=0.05))
-    order = [one.box_xyxy for one in next(model.segment_instances(squares(), red))]
-    assert found.box_xyxy == order[kept]
+    assert [one.box_xyxy for one in found] == ([] if kept is None else [order[kept]])
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_one_thing_is_looked_for_at_one_place(model, red, monkeypatch):
+    values = iter([0.2])
+    monkeypatch.setattr("persam.model.resemblance", lambda known, found: next(values))
+    (found,) = model.segment(squares(), red)
+    assert not found.present
+    assert found.presence == pytest.approx(CALIBRATIONS["colour"].presence(0.2))
 
 
 @pytest.mark.usefixtures("calibrated")
