@@ -208,7 +208,7 @@ class PerSAM:
                 return
             yield found.restricted(free)
             free &= ~new
-            taken |= (frame.valid(cell_cover(new, frame)) > INSTANCE_COVER).to(taken.device)
+            taken |= _cells_shown(new, embedding)
             if taken.all():
                 return
 
@@ -221,17 +221,15 @@ class PerSAM:
         taken: torch.Tensor,
     ) -> _Found:
         """One more of several: at the likeliest place that is free; where that is another thing, at the next ones."""
-        frame = embedding.frame
-        best = found = self._find(rgb, embedding, concept, target, taken=taken)
+        found = self._find(rgb, embedding, concept, target, taken=taken)
         for _ in range(concept.recipe.places - 1):
-            if best.result.present or not found.result.mask.any():
+            if found.result.present or not found.result.mask.any():
                 break
-            taken = taken | (frame.valid(cell_cover(found.result.mask, frame)) > INSTANCE_COVER).to(taken.device)
+            taken = taken | _cells_shown(found.result.mask, embedding)
             if taken.all():
                 break
             found = self._find(rgb, embedding, concept, target, taken=taken)
-            best = max(best, found, key=lambda one: one.result.presence)
-        return best
+        return found
 
     @torch.inference_mode()
     def _find(
@@ -381,6 +379,12 @@ def segment(
     concept = ready.learn(ref_img, ref_mask, recipe=recipe)
     results = ready.segment(targets, concept)
     return results if isinstance(targets, Iterator) else list(results)
+
+
+def _cells_shown(mask: Bool[Array, "h w"], embedding: ImageEmbedding) -> Bool[torch.Tensor, "hv wv"]:
+    """The cells that an instance's mask takes."""
+    cover = embedding.frame.valid(cell_cover(mask, embedding.frame))
+    return (cover > INSTANCE_COVER).to(embedding.features.device)
 
 
 def _named(image: Any) -> dict[str, str]:

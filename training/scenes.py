@@ -16,6 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from persam.geometry import box_of
+
 # how often a source is drawn: things before regions, however many photos a source has
 SOURCE_SHARES = {"voc": 0.45, "ecssd": 0.14, "ccp": 0.1, "bsds": 0.09, "horse": 0.07, "human": 0.07, "coco": 0.08}
 THING_SHARES = {"voc": 0.52, "ecssd": 0.18, "ccp": 0.06, "bsds": 0.02, "horse": 0.07, "human": 0.06, "coco": 0.09}
@@ -189,10 +191,10 @@ def _composed(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) 
     """
     for _ in range(20):
         below, above = (_things(photos, rng, 1, mix) for _ in range(2))
-        thing, (x0, y0, x1, y1) = below.masks[0], _box(below.masks[0])
+        thing, (x0, y0, x1, y1) = below.masks[0], box_of(below.masks[0] > 0)
         if not 0.01 < thing.mean() < 0.35:
             continue
-        left, _, right, bottom = _box(above.masks[0])
+        left, _, right, bottom = box_of(above.masks[0] > 0)
         area = np.exp(rng.uniform(np.log(0.3), np.log(1.3))) * thing.sum()
         scale = np.sqrt(area / above.masks[0].sum()) * np.array([rng.choice([-1, 1]), 1])  # mirrored or not
         foot = np.array([rng.uniform(x0, x1 + 1), rng.uniform(y0 + 0.1 * (y1 - y0), y0 + 0.7 * (y1 - y0))])
@@ -212,12 +214,6 @@ def _composed(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) 
 
 def _large_enough(masks: np.ndarray) -> np.ndarray:
     return np.flatnonzero(masks.mean(axis=(1, 2)) > 0.003)
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last column and row: x0, y0, x1, y1."""
-    ys, xs = np.nonzero(mask)
-    return xs.min(), ys.min(), xs.max(), ys.max()
 
 
 def _siblings(masks: np.ndarray, index: int) -> set[int]:
@@ -249,7 +245,8 @@ def _is_upon(one: np.ndarray, other: np.ndarray) -> bool:
     near = cv2.dilate(one, np.ones((5, 5), np.uint8)) & other
     if near.sum() < 2 * np.sqrt(small):
         return False
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = sorted((_box(one), _box(other)), key=lambda box: box[1] + box[3])
+    boxes = sorted((box_of(thing > 0) for thing in (one, other)), key=lambda box: box[1] + box[3])
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes
     height, width = one.shape
     edges = (min(ax0, bx0) < 3, min(ay0, by0) < 3, max(ax1, bx1) > width - 4, max(ay1, by1) > height - 4)
     return bool(

@@ -59,6 +59,7 @@ _SINGLES = Lesson(SINGLES, SIZES, prompts.FIRST_PROMPTS, identity=0.3)
 _CROWDS = Lesson(
     CROWDS, LAST_SIZES, prompts.FIRST_PROMPTS_OF_CONCEPTS, identity=0.3, strangers=0.2, official=0.6, misplaced=0.5
 )
+_RIDERS = replace(_CROWDS, mix=RIDERS)
 # from this share of the run on
 COURSES = {
     "first": {
@@ -68,10 +69,7 @@ COURSES = {
         0.8: replace(_SINGLES, sizes=LAST_SIZES),
     },
     "second": {0.0: _CROWDS},
-    "third": {
-        0.0: replace(_CROWDS, mix=RIDERS),
-        0.5: replace(_CROWDS, mix=RIDERS, prompts=prompts.FIRST_PROMPTS_OF_RIDERS, inner=True),
-    },
+    "third": {0.0: _RIDERS, 0.5: replace(_RIDERS, prompts=prompts.FIRST_PROMPTS_OF_RIDERS, inner=True)},
 }
 FIELDS = ("step", "seconds", "loss", "identity", "strangers", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 
