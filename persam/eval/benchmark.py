@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from persam.errors import DataError, OutputError, PerSAMError
+from persam.errors import DataError, PerSAMError
 from persam.eval import absence, album, coco20i, davis, fss, lvis92i, parts, perseg, scores
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
+from persam.formats import write_bytes, write_mask
 
 Setting = str | int | float | bool | None
 # Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
@@ -155,7 +156,7 @@ def evaluate(
     fingerprint = run.fingerprint(episodes, root)
     folder = run.folder(out, fingerprint)
     settings = {"model": run.model, "recipe": run.recipe, **run.settings, "shots": shots, "fold": fold, "seed": seed}
-    _write_text(folder / "settings.json", json.dumps(settings, indent=2))
+    write_bytes(json.dumps(settings, indent=2).encode(), folder / "settings.json")
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)
     append_rows(csv_path, rows, provenance(run.benchmark, run.model, run.recipe, fingerprint, machine=machine))
@@ -171,10 +172,10 @@ def export(predict: Predict, episodes: Sequence[Episode], folder: Path) -> None:
         for place, predictions in zip(range(len(together[0].targets)), predict(together), strict=True):
             for episode, prediction, entries in zip(together, predictions, written, strict=True):
                 name = episode.targets[place].name
-                _write_mask(folder / episode.name / f"{name}.png", prediction)
+                write_mask(prediction.mask, folder / episode.name / f"{name}.png")
                 entries.append(_entry(name, prediction))
         for episode, entries in zip(together, written, strict=True):
-            _write_text(_record(folder, episode), json.dumps(entries, indent=1))
+            write_bytes(json.dumps(entries, indent=1).encode(), _record(folder, episode))
 
 
 def grouped(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
@@ -266,22 +267,3 @@ def _entry(name: str, prediction: Prediction) -> dict[str, object]:
         "labels": prediction.labels.tolist(),
         "seconds": float(prediction.seconds),
     }
-
-
-def _write_mask(path: Path, prediction: Prediction) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(prediction.mask.astype(np.uint8) * 255).save(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}. Choose another folder.") from error
-
-
-def _write_text(path: Path, text: str) -> None:
-    """All of it or nothing: an interrupted run leaves no half-written file behind."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}. Choose another folder.") from error
