@@ -2,7 +2,7 @@
 
 Three frames, all with integer coordinates at pixel (or cell) centres:
 - original: the photo as the user sees it, `original_hw`;
-- input: the photo scaled so that its long side is `input_size`, at the top left of a padded square;
+- input: the photo scaled so that its long side is `input_size`, or a share of it, at the top left of a padded square;
 - grid: `input_size / stride` cells a side; cell 0 covers input pixels 0 to `stride - 1`.
 """
 
@@ -22,16 +22,17 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Frame:
-    """How one photo lies in its network input."""
+    """How one photo lies in its network input; `fill` is the share of the input's side that its long side takes."""
 
     original_hw: tuple[int, int]
     input_size: int
     stride: int = 16
+    fill: float = 1.0
 
     @property
     def input_hw(self) -> tuple[int, int]:
         """Size of the scaled photo inside the padded square; at least 1 x 1, however long and thin the photo."""
-        scale = self.input_size / max(self.original_hw)
+        scale = self.fill * self.input_size / max(self.original_hw)
         height, width = (max(1, int(side * scale + 0.5)) for side in self.original_hw)
         return height, width
 
@@ -139,17 +140,17 @@ def box_of(mask: Bool[Array, "h w"]) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
-def window_around(box_xyxy: tuple[int, int, int, int], hw: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
-    """A square around a box, `margin` times its longer side, cut at the photo's edges.
+def window_around(box_xyxy: tuple[int, int, int, int], hw: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """A square of `side` pixels around a box, cut at the photo's edges.
 
     Returns: x0, y0, x1, y1, the last two exclusive.
     """
     x0, y0, x1, y1 = box_xyxy
-    side = margin * max(x1 - x0 + 1, y1 - y0 + 1)
-    centre_x, centre_y = (x0 + x1 + 1) / 2, (y0 + y1 + 1) / 2
-    return (
-        max(0, int(centre_x - side / 2)),
-        max(0, int(centre_y - side / 2)),
-        min(hw[1], int(centre_x + side / 2) + 1),
-        min(hw[0], int(centre_y + side / 2) + 1),
-    )
+    left, top = math.floor((x0 + x1 + 1 - side) / 2), math.floor((y0 + y1 + 1 - side) / 2)
+    return max(0, left), max(0, top), min(hw[1], left + side), min(hw[0], top + side)
+
+
+def longer_side(box_xyxy: tuple[int, int, int, int]) -> int:
+    """Of a box with its corners, in pixels."""
+    x0, y0, x1, y1 = box_xyxy
+    return max(x1 - x0, y1 - y0) + 1

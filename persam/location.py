@@ -12,6 +12,7 @@ from persam.recipes import Recipe
 from persam.types import ImageEmbedding, LocationPrior
 
 POSTERIOR_SLOPE = 15.0  # of the logistic curve that turns a likelihood ratio into a probability
+SURELY_NOT = -0.1  # likelihood ratio below which a cell is no less the object: small things lie among such cells
 
 
 def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Float[Tensor, "g g"]:
@@ -51,9 +52,12 @@ def locate(
     else:
         ratio = log_ratio(concept.prototypes, embedding)
         posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
-        even = _smooth(ratio)
-        free = even if taken is None else even.masked_fill(taken, -2.0)
-        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-even))]
+        likely = ratio.clamp(min=SURELY_NOT)
+        if taken is None:
+            even = _smooth(likely)
+        else:  # what is taken must not show in the cells beside it either
+            even = _smooth(likely.masked_fill(taken, SURELY_NOT)).masked_fill(taken, -2.0)
+        points = [frame.cells_to_original(_cell_peak(even)), frame.cells_to_original(_cell_peak(-_smooth(ratio)))]
         if taken is not None:
             posterior = posterior.masked_fill(taken, 0.0)
         if recipe.parts and alone:
@@ -96,13 +100,13 @@ def _part_peaks(
 
 
 def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
-    """The mean of 3 x 3 cells, the middle one counted twice.
+    """The mean of 5 x 5 cells, the middle one counted four times.
 
     The peak then lies within the object instead of on its most telling edge, and an object of one cell keeps its own.
     """
-    kernel = inside.new_ones(1, 1, 3, 3)
-    kernel[..., 1, 1] = 2
-    return F.conv2d(F.pad(inside[None, None], (1, 1, 1, 1), mode="replicate"), kernel / kernel.sum())[0, 0]
+    kernel = inside.new_ones(1, 1, 5, 5)
+    kernel[..., 2, 2] = 4
+    return F.conv2d(F.pad(inside[None, None], (2, 2, 2, 2), mode="replicate"), kernel / kernel.sum())[0, 0]
 
 
 def _published_attention(full: Float[Tensor, "H W"], side: int) -> Float[Tensor, "g g"]:

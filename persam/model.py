@@ -25,7 +25,7 @@ from persam.scales import fit_weights
 from persam.segmentation import Segmentation
 from persam.targets import Target, iter_targets
 from persam.types import ImageEmbedding
-from persam.zoom import look_closer
+from persam.zoom import look_again
 
 Array = np.ndarray[Any, Any]
 INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to be taken
@@ -35,11 +35,12 @@ INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to 
 class _Found:
     """A result and the logits that its mask came from, for results that share a photo.
 
-    expected: how likely the likeliest cell showed the object, 0..1.
+    cell: row and column of the likeliest cell. expected: how likely it showed the object, 0..1.
     """
 
     result: Segmentation
     logits: Float[Array, "h w"]
+    cell: tuple[int, int]
     expected: float
 
     def restricted(self, own: Bool[Array, "h w"]) -> Segmentation:
@@ -137,7 +138,7 @@ class PerSAM:
     def segment(self, targets: Any, concept: Concept) -> Iterator[Segmentation]:
         """The concept in every target, one after the other; each photo is encoded once and then forgotten.
 
-        (A small object's surroundings are encoded a second time where the recipe says `zoom`.)
+        (What was found is encoded once more, cut out, for each of `zoom` and `refuses` that the recipe has.)
 
         Args:
             targets: a photo, a list, a folder, a glob, or an iterator of photos.
@@ -201,35 +202,20 @@ class PerSAM:
         frame = embedding.frame
         free = np.ones(frame.original_hw, bool)
         taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=self.backbone.device)
-        for _ in range(limit):
-            found = self._find_instance(rgb, embedding, concept, target, taken)
-            new = found.result.mask & free
-            if not found.result.present or found.expected < 0.5 or 2 * new.sum() < found.result.mask.sum():
+        found, missed = 0, 0
+        while found < limit and missed < concept.recipe.places and not taken.all():
+            one = self._find(rgb, embedding, concept, target, taken=taken)
+            if one.expected < 0.5 or not one.result.mask.any():
                 return
-            yield found.restricted(free)
-            free &= ~new
-            taken |= _cells_shown(new, embedding)
-            if taken.all():
-                return
-
-    def _find_instance(
-        self,
-        rgb: UInt8[Array, "h w 3"],
-        embedding: ImageEmbedding,
-        concept: Concept,
-        target: Target,
-        taken: torch.Tensor,
-    ) -> _Found:
-        """One more of several: at the likeliest place that is free; where that is another thing, at the next ones."""
-        found = self._find(rgb, embedding, concept, target, taken=taken)
-        for _ in range(concept.recipe.places - 1):
-            if found.result.present or not found.result.mask.any():
-                break
-            taken = taken | _cells_shown(found.result.mask, embedding)
-            if taken.all():
-                break
-            found = self._find(rgb, embedding, concept, target, taken=taken)
-        return found
+            new = one.result.mask & free
+            if one.result.present and 2 * new.sum() >= one.result.mask.sum():
+                yield one.restricted(free)
+                found, missed = found + 1, 0
+                free &= ~new
+            else:
+                missed += 1
+            taken |= _cells_shown(one.result.mask, embedding)
+            taken[one.cell] = True  # though the mask left it out: it is not to be asked for again
 
     @torch.inference_mode()
     def _find(
@@ -243,12 +229,13 @@ class PerSAM:
     ) -> _Found:
         """The object at the likeliest place; with `taken`, an instance of several where nothing is taken."""
         prior = locate(concept, embedding, taken=taken, alone=taken is None)
+        column, row = (embedding.frame.to_input(prior.points_xy[0]) / embedding.frame.stride).int().tolist()
         first = first_decode(self.backbone, embedding, prior, concept)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
         full = mask_logits(final.logits, embedding.frame)
-        closer = look_closer(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
-        logits = (full if closer is None else closer).cpu().numpy()
+        again = look_again(self.backbone, rgb, full, prior.points_xy[0]) if concept.recipe.zoom else None
+        logits = (full if again is None else again).cpu().numpy()
         mask = logits > 0
         probability, sure = 1.0, True
         if concept.recipe.refuses:
@@ -269,7 +256,8 @@ class PerSAM:
             source=target.source,
             read=target.read,
         )
-        return _Found(result, logits, expected=1.0 if prior.posterior is None else float(prior.posterior.max()))
+        expected = 1.0 if prior.posterior is None else float(prior.posterior.max())
+        return _Found(result, logits, (row, column), expected)
 
     def _learn(self, references: tuple[Reference, ...], recipe: Recipe, name: str) -> Concept:
         concept = concepts.learn(

@@ -14,13 +14,15 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from persam.backbones.base import Backbone
-from persam.geometry import box_of, cell_cover, window_around
+from persam.closeup import CloseUp
+from persam.geometry import cell_cover
 from persam.prototypes import Cells, cluster, likeness
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.2  # side of the cut-out over the longer side of the mask's box
-PARTS = 128  # of one photo at most
+FILL = 0.9  # of the input that the cut-out takes: nano knows smaller things better, and more cells tell more
+PARTS = 96  # of one photo at most
 SAME = 0.98  # likeness from which on two cells are one part: of a plain surface no cell chooses another for good
 
 
@@ -36,19 +38,17 @@ class Portrait:
     def of(
         backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], whole: ImageEmbedding
     ) -> "Portrait":
-        """The object that the mask shows; without a pixel of it, no cell.
+        """The object that the mask shows, in a cut-out that is encoded for it; without a pixel of it, no cell.
 
-        Encodes a cut-out of the photo, unless that were all of it: `whole` is the photo encoded already.
+        whole: the photo's own features, of which a portrait without a cell has the width.
         """
-        box = box_of(mask)
-        if box is None:
+        close = CloseUp.of(backbone, rgb, mask, margin=MARGIN, fill=FILL)
+        if close is None:
             return Portrait.empty(whole)
-        x0, y0, x1, y1 = window_around(box, mask.shape[:2], MARGIN)
-        all_of_it = (x0, y0, x1, y1) == (0, 0, mask.shape[1], mask.shape[0])
-        embedding = whole if all_of_it else backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
-        cover = embedding.frame.valid(cell_cover(mask[y0:y1, x0:x1], embedding.frame))
+        frame = close.embedding.frame
+        cover = frame.valid(cell_cover(mask[close.slices], frame))
         features, colours, _ = cluster(
-            Cells.of(embedding, (cover > 0) & (cover >= 0.5 * cover.max())), PARTS, alike=SAME
+            Cells.of(close.embedding, (cover > 0) & (cover >= 0.5 * cover.max())), PARTS, alike=SAME
         )
         return Portrait(features, colours, torch.zeros(len(features), dtype=torch.long, device=features.device))
 

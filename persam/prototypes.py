@@ -17,7 +17,7 @@ from persam.types import ImageEmbedding
 
 FOREGROUND, BACKGROUND = 8, 16  # prototypes of a view, at most; what other numbers are worth is in the README
 CLOSE_SHARE = 0.25  # of the object's weight, for prototypes from a close-up; one half measured worse
-TEMPERATURE = 20.0  # how sharply the nearest prototype counts
+TEMPERATURE = 30.0  # how sharply the nearest prototype counts
 STRANGER = 0.5  # likeness that anything may have to anything: below it, likeness to the object is no evidence
 COLOUR_SHARE = 0.3  # of colour in likeness
 COLOUR_SPREAD = 10.0  # CIELAB difference at which likeness in colour has fallen to 0.6

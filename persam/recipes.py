@@ -29,12 +29,12 @@ class Recipe:
     one_piece: keep the connected part of a mask that the positive point lies in, so that a look-alike elsewhere in
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
-    zoom: look at a small object again in a cut-out of the photo, where it has more of the network's input.
+    zoom: look at the object again in a cut-out of the photo, where a small one has more of the network's input.
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
     close_parts: have prototypes of the object from a close-up of the reference too, for where it comes nearer.
-    places: where every instance is asked for, at how many places to look for the next one, the likeliest first, until
-        one is recognised. For one thing alone a second place found more strangers than lost things.
+    places: where every instance is asked for, how many places in a row may show something else, the likeliest first,
+        before the search ends. For one thing alone a second place found more strangers than lost things.
     refuses: whether presence below the threshold means absent; the published method never says so.
     fit_at: where PerSAM-F's two weights are fitted: on the `original` pixels, or on the `decoder`'s own map.
     """

@@ -51,7 +51,7 @@ TABLE: dict[str, Source] = {
             "801bd33f28161c2300f1fc58535654b7b68cd4327b1188fcc7471ced48f142d7",
             9_056_544,
             "Apache-2.0",
-            "bundled, 512-pixel input",
+            "bundled, 640-pixel input",
         ),
         Source(
             "vit_t",

@@ -1,8 +1,7 @@
-"""A second look, closer: a small object is cut out of the photo and decoded again with more pixels to it.
+"""A second look: an object's mask is decoded again in a cut-out, where it has the size that the network knows best.
 
-The network sees a photo through an input of fixed size, and a mask to a quarter of that. A dog that is a tenth of a
-wide photo has a dozen cells there; in a cut-out around it, it has a hundred. What the second look finds must be the
-same thing: a mask that departs too far from the first is not taken.
+A small object is seen with more pixels, and the second mask stands; of a large one nothing more is seen, and both looks
+count. What the second one finds must be the same thing: a mask that departs too far from the first is not taken.
 """
 
 from typing import Any
@@ -14,20 +13,21 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from persam.backbones.base import Backbone
-from persam.geometry import Frame, box_of, window_around
+from persam.closeup import CloseUp
+from persam.geometry import Frame, box_of, longer_side
 from persam.refine import ELSEWHERE, mask_logits, one_piece
 from persam.types import Prompt
 
 Array = np.ndarray[Any, Any]
-MARGIN = 1.5  # side of the cut-out over the longer side of the mask's box
-LARGEST = 0.6  # of the photo's longer side: a cut-out beyond it would show little more than the photo did
+MARGIN = 2.0  # side of the cut-out over the longer side of the mask's box
+SMALL = 0.4  # of the photo's longer side: a larger object has nearly as many pixels in the photo as in the cut-out
 SAME = 0.5  # IoU with the first look below which the second one found something else
 
 
-def look_closer(
+def look_again(
     backbone: Backbone, rgb: UInt8[Array, "h w 3"], logits: Float[Tensor, "h w"], point_xy: Float[Tensor, "2"]
 ) -> Float[Tensor, "h w"] | None:
-    """The mask's logits, decoded again from a cut-out; None where the object is large, or something else was found.
+    """The mask's logits after the second look; None where it found nothing, or something else.
 
     Args:
         backbone: encodes the cut-out: the cost of a second photo.
@@ -35,13 +35,12 @@ def look_closer(
         logits: of the first look, above zero on the object.
         point_xy: the positive point, in pixels of the photo.
     """
-    box = box_of((logits > 0).cpu().numpy())
-    if box is None or MARGIN * max(box[2] - box[0] + 1, box[3] - box[1] + 1) > LARGEST * max(logits.shape):
+    mask = (logits > 0).cpu().numpy()
+    box, close = box_of(mask), CloseUp.of(backbone, rgb, mask, margin=MARGIN)
+    if box is None or close is None:
         return None
-    x0, y0, x1, y1 = window_around(box, (logits.shape[0], logits.shape[1]), MARGIN)
-    before = logits[y0:y1, x0:x1]
-    embedding = backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
-    corner = point_xy.new_tensor([x0, y0])
+    before, embedding = logits[close.slices], close.embedding
+    corner = point_xy.new_tensor(close.window[:2])
     point = point_xy - corner
     prompt = Prompt(
         points_xy=point[None, None],
@@ -56,9 +55,9 @@ def look_closer(
     best = int((candidates.predicted_iou[0, 1:] + alike).argmax())
     if alike[best] < SAME:
         return None
-    closer = torch.full_like(logits, ELSEWHERE)
-    closer[y0:y1, x0:x1] = full[best]
-    return closer
+    again = torch.full_like(logits, ELSEWHERE)
+    again[close.slices] = full[best]
+    return again if longer_side(box) <= SMALL * max(logits.shape) else (logits + again) / 2
 
 
 def _as_prompt(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "m m"]:

@@ -30,14 +30,15 @@ class ColourBackbone:
         self.prompts: list[Prompt] = []
         self.encoded = 0
 
-    def encode(self, rgb: np.ndarray) -> ImageEmbedding:
+    def encode(self, rgb: np.ndarray, *, fill: float = 1.0) -> ImageEmbedding:
         self.encoded += 1
-        height, width = Frame(rgb.shape[:2], SIDE, 1).input_hw
+        frame = Frame(rgb.shape[:2], 4 * SIDE, 4, fill)
+        height, width = frame.valid_hw
         small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         small = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
         features = torch.zeros(3, SIDE, SIDE)
         features[:, : small.shape[1], : small.shape[2]] = small - small.mean(0) + 1
-        return ImageEmbedding(features, Frame(rgb.shape[:2], 4 * SIDE, 4))
+        return ImageEmbedding(features, frame)
 
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
         self.prompts.append(prompt)

@@ -647,11 +647,11 @@ def test_results_already_finished_stay_when_the_disk_fills_up(persam, monkeypatc
 def test_results_already_finished_stay_when_a_person_interrupts(persam, colours, monkeypatch):
     encode = colours.encode
 
-    def interrupted(rgb):
-        if colours.encoded == 4:  # the reference and the first photo, each whole and close up
+    def interrupted(rgb, **how):
+        if colours.encoded == 5:  # the reference whole and close up, the first photo also at the second look
             assert len(records(Path("found/results.jsonl").read_text())) == 1  # it would outlive a power cut
             raise KeyboardInterrupt
-        return encode(rgb)
+        return encode(rgb, **how)
 
     monkeypatch.setattr(colours, "encode", interrupted)
     code, out, err = persam("segment ref.png mask.png album -o found")

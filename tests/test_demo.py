@@ -123,7 +123,7 @@ def test_lines_come_while_it_runs(model, data, tmp_path):
     lines = demo.run(model, data, tmp_path / "out")
     assert model.backbone.encoded == 0
     next(lines)
-    assert model.backbone.encoded == 4  # the reference and one photo, each whole and close up
+    assert model.backbone.encoded == 5  # the reference whole and close up, one photo also at the second look
 
 
 @pytest.mark.parametrize("index", [None, "", "[]", "{}", '{"albums"'])

@@ -17,6 +17,7 @@ ROWS = (
     {"targets", "segmentation", "results"},
     {"decoder"},
     {"backbones"},
+    {"closeup"},
     {"recipes", "prototypes", "portrait", "concept", "reference", "location", "refine", "zoom", "scales", "presence"},
     {"model"},
     {"video", "eval", "engines", "dreambooth"},

@@ -75,6 +75,20 @@ def test_points_of_parts_keep_off_what_is_taken_and_are_left_out_where_there_may
     assert all(10 <= row < 13 for row in rows[prior.labels == 1].tolist())
 
 
+def test_cells_beside_what_is_taken_are_no_likelier_for_it():
+    features = GROUND[:, None, None].repeat(1, 32, 32)
+    features[:, 6:12, 6:12] = OBJECT[:, None, None]
+    features[:, 24, 24] = OBJECT
+    photo = ImageEmbedding(features, Frame((512, 512), 512))
+    first = locate(concept(PERSAM), photo).points_xy[0] // 16
+    assert ((first >= 6) & (first < 12)).all()
+    taken = torch.zeros(32, 32, dtype=torch.bool)
+    taken[6:12, 6:11] = True  # an instance's mask that left a column of its cells out
+    features[:, 6:12, 11] = (OBJECT + GROUND)[:, None] / 2**0.5
+    second = locate(concept(PERSAM), ImageEmbedding(features, photo.frame), taken=taken, alone=False).points_xy[0] // 16
+    assert second.tolist() == [24, 24]
+
+
 def test_guidance_sits_in_the_objects_own_cell():
     embedding = scene((576, 1024), 10, 20)
     attention = locate(concept(PERSAM), embedding).attention
@@ -102,7 +116,7 @@ def test_a_cell_like_the_references_background_is_not_the_object_however_alike()
     surroundings = Cells(torch.stack([GROUND, sky]), None)
     with_sky = replace(concept(PERSAM), prototypes=summarise(Cells(OBJECT[None], None), surroundings))
     prior = locate(with_sky, photo)
-    assert prior.points_xy[0].tolist() == [8 * 16 + 7.5, 8 * 16 + 7.5]
+    assert ((prior.points_xy[0] >= 7 * 16) & (prior.points_xy[0] < 10 * 16)).all()
     assert prior.posterior[8, 8] > 0.5 > prior.posterior[21, 21]
 
 

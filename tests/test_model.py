@@ -123,7 +123,7 @@ def test_several_objects_of_one_reference_are_learned_from_one_encoding(model, t
     assert (blue.name, red.name) == (("object 1", "object 2") if form == "list" else ("object 2", "object 5"))
     for concept, place in ((blue, BLUE_AT), (red, RED_AT)):
         (found,) = model.segment(two_things(), concept)
-        assert found.box_xyxy == place
+        assert found.box_xyxy == pytest.approx(place, abs=1)  # a cell of a close-up may lie across its edge
     named = model.learn_each(two_things(), masks, names=["blue", "red"], recipe="persam_f")
     assert [(one.name, one.recipe.name) for one in named] == [("blue", "persam_f"), ("red", "persam_f")]
 
@@ -186,13 +186,13 @@ def squares(colour=RED) -> np.ndarray:
 
 
 def times_encoded(model, scene, monkeypatch) -> list[int]:
-    """Counts, from now on, how often the whole scene is encoded: a closer look at a part of it is another photo."""
+    """Counts, from now on, how often the whole scene is encoded: a close-up is another photo."""
     calls, encode = [], model.backbone.encode
 
-    def counted(rgb):
-        if rgb.shape == scene.shape:
+    def counted(rgb, **how):
+        if rgb.shape == scene.shape and not how:
             calls.append(1)
-        return encode(rgb)
+        return encode(rgb, **how)
 
     monkeypatch.setattr(model.backbone, "encode", counted)
     return calls
@@ -565,4 +565,4 @@ def test_a_blue_object_is_not_taken_for_the_red_one(model, red):
     scene = photo(at_xyxy=(5, 5, 20, 20), colour=BLUE)
     scene[40:50, 40:60] = RED
     (found,) = model.segment(scene, red)
-    assert found.box_xyxy == (40, 40, 59, 49)
+    assert found.box_xyxy == pytest.approx((40, 40, 59, 49), abs=1)  # a cell of a close-up may lie across its edge

@@ -28,8 +28,11 @@ class Backbone(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def encode(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
-        """The photo's features: the expensive step."""
+    def encode(self, rgb: UInt8[Array, "h w 3"], *, fill: float = 1.0) -> ImageEmbedding:
+        """The photo's features: the expensive step.
+
+        fill: the share of the input's side that the photo's long side takes, above 0 and up to 1.
+        """
         ...
 
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
@@ -58,9 +61,9 @@ class SamBackbone:
         return next(self.model.parameters()).device
 
     @torch.inference_mode()
-    def encode(self, rgb: UInt8[Array, "h w 3"]) -> ImageEmbedding:
+    def encode(self, rgb: UInt8[Array, "h w 3"], *, fill: float = 1.0) -> ImageEmbedding:
         height, width = rgb.shape[:2]
-        frame = Frame((height, width), self.input_size, self.stride)
+        frame = Frame((height, width), self.input_size, self.stride, fill)
         resized = resize_to_input(rgb, frame)
         colour = cell_colours(resized, frame).to(self.device)
         small = torch.from_numpy(resized.copy()).to(self.device).permute(2, 0, 1).float()

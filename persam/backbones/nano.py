@@ -2,7 +2,7 @@
 
 A MobileNetV2 whose last stage is dilated feeds a neck with four taps; prompt encoder and mask decoder are
 `segment_anything`'s own classes with smaller sizes. Two further maps, at strides 8 and 4, are added while the decoder
-upscales: at a 512-pixel input a mask edge would otherwise be known only to 16 pixels.
+upscales: a mask edge would otherwise be known only to 16 pixels of the input.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from persam.backbones._segment_anything import import_modeling
 from persam.backbones.checkpoint import with_weights
 
-INPUT_SIZE = 512
+INPUT_SIZE = 640  # trained at 256 to 512; finer cells find more, and beyond this gain little for their time
 STRIDE = 16
 WIDTH = 192
 # output channels, stride, expansion, dilation of MobileNetV2's 17 inverted residuals (Sandler et al., 2018),

@@ -96,7 +96,7 @@ from persam.backbones import load
 start = time.process_time()
 backbone = load(sys.argv[1], device="cpu")
 assert time.process_time() - start < 1
-assert backbone.input_size == 512
+assert backbone.input_size == 640
 """
 
 
