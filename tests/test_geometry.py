@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam.geometry import Frame, box_of, cell_cover, foreground_cells, official_cells
+from persam.geometry import Frame, box_of, cell_cover, foreground_cells, official_cells, window_around
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,22 @@ def test_long_side_fills_the_input_and_nothing_vanishes(original_hw, size, input
     assert frame.valid_hw == valid_hw
 
 
-def test_points_go_to_the_input_and_back():
-    frame = Frame((480, 640), 1024)
+@pytest.mark.parametrize(("fill", "expected"), [(1.0, [512.0, 384.0]), (0.5, [256.0, 192.0])])
+def test_points_go_to_the_input_and_back(fill, expected):
+    frame = Frame((480, 640), 1024, fill=fill)
     there = frame.to_input(torch.tensor([[320.0, 240.0]]))
-    assert there.tolist() == [[512.0, 384.0]]
+    assert there.tolist() == [expected]
     assert frame.to_original(there).tolist() == [[320.0, 240.0]]
+
+
+def test_a_photo_that_takes_a_part_of_the_input_leaves_the_rest_empty():
+    frame = Frame((480, 640), 1024, fill=0.5)
+    assert frame.input_hw == (384, 512)
+    assert frame.valid_hw == (24, 32)
+    cover = cell_cover(np.ones((480, 640), bool), frame)
+    assert cover[:24, :32].min() == 1
+    assert cover.sum() == 24 * 32
+    torch.testing.assert_close(frame.upscale(cover[None, None])[0, 0, :460, :620], torch.ones(460, 620))
 
 
 def test_cell_centres_in_original_pixels_stay_inside_the_photo():
@@ -91,3 +102,17 @@ def test_box_of_is_inclusive_and_empty_has_none():
     assert box_of(mask) is None
     mask[1:3, 2:6] = True
     assert box_of(mask) == (2, 1, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("box", "side", "window"),
+    [
+        ((10, 20, 19, 23), 20, (5, 12, 25, 32)),
+        ((10, 20, 18, 23), 20, (4, 12, 24, 32)),  # an odd pixel falls to the left
+        ((0, 0, 9, 9), 20, (0, 0, 15, 15)),
+        ((90, 70, 99, 79), 20, (85, 65, 100, 80)),
+        ((0, 0, 99, 79), 200, (0, 0, 100, 80)),
+    ],
+)
+def test_a_window_is_a_square_about_the_box_cut_at_the_edges(box, side, window):
+    assert window_around(box, (80, 100), side) == window

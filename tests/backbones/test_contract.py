@@ -39,21 +39,25 @@ def test_encode_gives_a_square_grid_and_says_how_the_photo_lies_in_it(backbone, 
     assert embedding.features.isfinite().all()
 
 
-def test_the_photo_is_normalised_and_then_padded_to_a_square_with_zeros(backbone):
+@pytest.mark.parametrize("fill", [1.0, 0.5])
+def test_the_photo_is_normalised_and_then_padded_to_a_square_with_zeros(backbone, fill):
     seen = []
     encoder = backbone.model.image_encoder
     hook = encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    photo = image(2, backbone.input_size // 2, backbone.input_size)
+    side = int(fill * backbone.input_size)
+    photo = image(2, side // 2, side)
     try:
-        backbone.encode(photo)
+        embedding = backbone.encode(photo, fill=fill)
     finally:
         hook.remove()
     height, width = photo.shape[:2]
     [square] = seen
     mean, std = (np.asarray(value, np.float32) for value in (backbone.model.pixel_mean, backbone.model.pixel_std))
-    np.testing.assert_allclose(square[0, :, :height].permute(1, 2, 0), (photo - mean) / std, atol=1e-6)
-    assert square.shape == (1, 3, width, width)
+    np.testing.assert_allclose(square[0, :, :height, :width].permute(1, 2, 0), (photo - mean) / std, atol=1e-6)
+    assert square.shape == (1, 3, backbone.input_size, backbone.input_size)
     assert not square[:, :, height:].any()
+    assert not square[:, :, :, width:].any()
+    assert embedding.frame.input_hw == (height, width)
 
 
 @pytest.mark.parametrize(
