@@ -27,7 +27,7 @@ class CloseUp:
 
     @staticmethod
     def of(
-        backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], *, margin: float, fill: float = 1.0
+        backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], *, margin: float
     ) -> "CloseUp | None":
         """Around the mask; None where it has no pixel. Encodes the cut-out.
 
@@ -37,15 +37,14 @@ class CloseUp:
             mask: of the object in it.
             margin: side of the cut-out over the longer side of the mask's box. Where it would pass the photo's edge, it
                 ends there, and leaves that part of the input empty.
-            fill: share of the input's side that the whole cut-out takes.
         """
         box = box_of(mask)
         if box is None:
             return None
         side = round(margin * longer_side(box))
         x0, y0, x1, y1 = window = window_around(box, (mask.shape[0], mask.shape[1]), side)
-        taken = fill * max(x1 - x0, y1 - y0) / side
-        return CloseUp(backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]), fill=taken), window)
+        fill = max(x1 - x0, y1 - y0) / side
+        return CloseUp(backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]), fill=fill), window)
 
     @property
     def slices(self) -> tuple[slice, slice]:

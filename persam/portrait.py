@@ -21,8 +21,7 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.2  # side of the cut-out over the longer side of the mask's box
-FILL = 0.9  # of the input that the cut-out takes: nano knows smaller things better, and more cells tell more
-PARTS = 96  # of one photo at most
+PARTS = 128  # of one photo at most
 SAME = 0.98  # likeness from which on two cells are one part: of a plain surface no cell chooses another for good
 
 
@@ -42,7 +41,7 @@ class Portrait:
 
         whole: the photo's own features, of which a portrait without a cell has the width.
         """
-        close = CloseUp.of(backbone, rgb, mask, margin=MARGIN, fill=FILL)
+        close = CloseUp.of(backbone, rgb, mask, margin=MARGIN)
         if close is None:
             return Portrait.empty(whole)
         frame = close.embedding.frame

@@ -48,7 +48,7 @@ TABLE: dict[str, Source] = {
             "nano",
             "nano.safetensors",
             None,
-            "801bd33f28161c2300f1fc58535654b7b68cd4327b1188fcc7471ced48f142d7",
+            "d00f8247652d634fbc7bdd3c47a0469fcb520cdee487c1c2e694bdc06ce75274",
             9_056_544,
             "Apache-2.0",
             "bundled, 640-pixel input",

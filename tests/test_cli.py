@@ -90,7 +90,7 @@ def test_segment_writes_masks_pictures_and_a_json_line_for_each_photo(persam):
     assert (right["box_xyxy"], right["area_px"]) == ([4, 8, 15, 16], 12 * 9)
     assert left["present"] is True
     assert left["score"] == 0.9
-    assert left["labels"] == [1, 0, 1, 1, 1]
+    assert left["labels"] == [1, 0, 1]
     with Image.open(left["mask"]) as saved:
         np.testing.assert_array_equal(np.array(saved), mask(at_xyxy=(40, 5, 55, 30)) * np.uint8(255))
     with Image.open(left["overlay"]) as picture:

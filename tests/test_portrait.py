@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam.portrait import FILL, MARGIN, PARTS, Portrait, resemblance
+from persam.portrait import MARGIN, PARTS, Portrait, resemblance
 from tests.colour import GREEN, GREY, RED, SIDE, ColourBackbone
 
 FUR, NOSE, GRASS = torch.eye(3)
@@ -71,7 +71,7 @@ def test_it_is_taken_close_around_the_object_and_shows_nothing_else():
             return super().encode(rgb, **how)
 
     close = Portrait.of(Spy(), rgb, mask, ColourBackbone().encode(rgb))
-    assert seen == [(100 * MARGIN, 100 * MARGIN, FILL)]
+    assert seen == [(100 * MARGIN, 100 * MARGIN, 1.0)]
     colours = torch.stack([torch.tensor(colour, dtype=torch.float) for colour in (RED, GREEN, GREY)])
     expected = torch.nn.functional.normalize(colours - colours.mean(1, keepdim=True) + 1, dim=1)
     likeness = close.features @ expected.T

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from persam.backbones.nano import NanoSam, from_tensors
+from persam.backbones.nano import INPUT_SIZE, NanoSam, from_tensors
 from training import prompts
 from training.objectives import LocationLoss, iou
 from training.scenes import Photos, View, whole_view
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @torch.no_grad()
-def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = 512) -> dict[str, float]:
+def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = INPUT_SIZE) -> dict[str, float]:
     """Mean IoU after one inner click and after one box, and how often a mirrored reference finds its object again."""
     photos, rng = Photos(archive, held_out=True), np.random.default_rng(0)
     device = next(model.parameters()).device

@@ -1,4 +1,4 @@
-"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`; two courses more follow.
+"""Train nano: `python -m training.train --archive train.zip --start DIR --out runs/first`; three courses more follow.
 
 Resumes from `OUT/last.pt` (a step's data depend on its number alone, so a resumed run is the same run), adds
 held-out numbers to `OUT/log.csv`, and the averaged weights in half precision to `OUT/nano.safetensors`. The run
@@ -32,6 +32,7 @@ OBJECTS = 3
 # input size: (share of the steps, scenes a step); a scene is two views
 SIZES = {256: (0.3, 6), 320: (0.35, 4), 384: (0.2, 3), 512: (0.15, 2)}
 LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # nearer to use
+LARGE_SIZES = {384: (0.15, 3), 512: (0.35, 2), 640: (0.5, 2)}  # as in use
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ _CROWDS = Lesson(
     CROWDS, LAST_SIZES, prompts.FIRST_PROMPTS_OF_CONCEPTS, identity=0.3, strangers=0.2, official=0.6, misplaced=0.5
 )
 _RIDERS = replace(_CROWDS, mix=RIDERS)
+_INNER = replace(_RIDERS, prompts=prompts.FIRST_PROMPTS_OF_RIDERS, inner=True)
 # from this share of the run on
 COURSES = {
     "first": {
@@ -69,7 +71,8 @@ COURSES = {
         0.8: replace(_SINGLES, sizes=LAST_SIZES),
     },
     "second": {0.0: _CROWDS},
-    "third": {0.0: _RIDERS, 0.5: replace(_RIDERS, prompts=prompts.FIRST_PROMPTS_OF_RIDERS, inner=True)},
+    "third": {0.0: _RIDERS, 0.5: _INNER},
+    "fourth": {0.0: replace(_INNER, sizes=LARGE_SIZES)},
 }
 FIELDS = ("step", "seconds", "loss", "identity", "strangers", "train_iou", "train_peak", "point_iou", "box_iou", "peak")
 

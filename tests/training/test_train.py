@@ -292,6 +292,16 @@ def test_the_mean_of_two_courses(tmp_path, capsys):
     assert mean["a"].dtype == torch.float16
     average.main([*files, files[0], files[0], "--out", str(tmp_path / "near.safetensors")])
     assert load_file(tmp_path / "near.safetensors")["a"].tolist() == [1.5, 1.5]
+    weights = dict.fromkeys(["image_encoder.back.w", "image_encoder.neck.w"], torch.ones(1))
+    train.save(weights, tmp_path / "before.safetensors")
+    train.save({name: 5 * value for name, value in weights.items()}, tmp_path / "after.safetensors")
+    before, after, out = (str(tmp_path / f"{name}.safetensors") for name in ("before", "after", "taken"))
+    average.main([before, "--mobilenet", after, "--out", out])
+    taken = load_file(out)
+    assert {name: value.item() for name, value in taken.items()} == {
+        "image_encoder.back.w": 3,
+        "image_encoder.neck.w": 1,
+    }
     with pytest.raises(SystemExit):
         average.main([files[0], str(tmp_path / "other.safetensors"), "--out", str(tmp_path / "no.safetensors")])
     assert "same model" in capsys.readouterr().err
