@@ -20,10 +20,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class CloseUp:
-    """The features of a cut-out, and where in the photo it was: x0, y0, x1, y1 in pixels, the last two exclusive."""
+    """The features of a cut-out, and where in the photo it was.
+
+    window: x0, y0, x1, y1 in pixels, the last two exclusive. box_xyxy: of the mask in it, in the photo's pixels.
+    """
 
     embedding: ImageEmbedding
     window: tuple[int, int, int, int]
+    box_xyxy: tuple[int, int, int, int]
 
     @staticmethod
     def of(
@@ -44,7 +48,7 @@ class CloseUp:
         side = round(margin * longer_side(box))
         x0, y0, x1, y1 = window = window_around(box, (mask.shape[0], mask.shape[1]), side)
         fill = max(x1 - x0, y1 - y0) / side
-        return CloseUp(backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]), fill=fill), window)
+        return CloseUp(backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]), fill=fill), window, box)
 
     @property
     def slices(self) -> tuple[slice, slice]:

@@ -51,15 +51,11 @@ def locate(
             attention = _published_attention(full, side)
     else:
         ratio = log_ratio(concept.prototypes, embedding)
-        posterior = (POSTERIOR_SLOPE * ratio).sigmoid()
-        likely = ratio.clamp(min=SURELY_NOT)
-        if taken is None:
-            even = _smooth(likely)
-        else:  # what is taken must not show in the cells beside it either
-            even = _smooth(likely.masked_fill(taken, SURELY_NOT)).masked_fill(taken, -2.0)
-        points = [frame.cells_to_original(_cell_peak(even)), frame.cells_to_original(_cell_peak(-_smooth(ratio)))]
-        if taken is not None:
-            posterior = posterior.masked_fill(taken, 0.0)
+        gone = torch.zeros_like(ratio, dtype=torch.bool) if taken is None else taken
+        posterior = (POSTERIOR_SLOPE * ratio).sigmoid().masked_fill(gone, 0.0)
+        likely = ratio.clamp(min=SURELY_NOT).masked_fill(gone, SURELY_NOT)  # it shall not show in cells beside it
+        free = _smooth(likely).masked_fill(gone, -2.0)
+        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-_smooth(ratio)))]
         if recipe.parts and alone:
             parts = [frame.cells_to_original(one) for one in _part_peaks(concept, embedding, posterior)]
     if recipe.guidance == "aligned":

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from persam.backbones.base import Backbone
 from persam.closeup import CloseUp
-from persam.geometry import Frame, box_of, longer_side
+from persam.geometry import Frame, longer_side
 from persam.refine import ELSEWHERE, mask_logits, one_piece
 from persam.types import Prompt
 
@@ -35,11 +35,10 @@ def look_again(
         logits: of the first look, above zero on the object.
         point_xy: the positive point, in pixels of the photo.
     """
-    mask = (logits > 0).cpu().numpy()
-    box, close = box_of(mask), CloseUp.of(backbone, rgb, mask, margin=MARGIN)
-    if box is None or close is None:
+    close = CloseUp.of(backbone, rgb, (logits > 0).cpu().numpy(), margin=MARGIN)
+    if close is None:
         return None
-    before, embedding = logits[close.slices], close.embedding
+    before, embedding, box = logits[close.slices], close.embedding, close.box_xyxy
     corner = point_xy.new_tensor(close.window[:2])
     point = point_xy - corner
     prompt = Prompt(

@@ -91,6 +91,7 @@ def test_the_same_object_elsewhere_smaller_and_mirrored_resembles_more_than_anot
     known = [at(pattern, 20, 30) for pattern in patterns]
     again = [at(pattern[::2, ::-2], 200, 120) for pattern in patterns]
     alike = np.array([[resemblance(one, other) for other in again] for one in known])
+    assert np.diag(alike).min() > 0.6
     np.testing.assert_array_equal(alike.argmax(1), np.arange(6))
     assert np.diag(alike).mean() > alike[~np.eye(6, dtype=bool)].mean() + 0.2
 

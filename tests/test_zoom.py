@@ -86,6 +86,13 @@ def test_of_a_large_object_both_looks_count(width, both):
     assert again[10, 630] == pytest.approx((-5 - 4) / 2 if both else -4)  # outside the cut-out: -4 by the second look
 
 
+def test_an_empty_mask_is_not_looked_at_again():
+    backbone = Bright()
+    rgb, _ = scene(100, 100, 400, 300)
+    assert look_again(backbone, rgb, torch.full((480, 640), -5.0), point(200, 200)) is None
+    assert backbone.seen == []
+
+
 def test_a_second_look_that_finds_something_else_is_not_taken():
     rgb, logits = scene(300, 200, 339, 239)
     assert look_again(Bright(shift=36), rgb, logits, point(320, 220)) is None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from persam.backbones._segment_anything import import_modeling
 from persam.backbones.checkpoint import with_weights
 
-INPUT_SIZE = 640  # finer cells than 512's find more, and still finer ones gain little for their time
+INPUT_SIZE = 640  # its cells find more than those of 512 pixels
 STRIDE = 16
 WIDTH = 192
 # output channels, stride, expansion, dilation of MobileNetV2's 17 inverted residuals (Sandler et al., 2018),
