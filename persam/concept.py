@@ -126,15 +126,15 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
     if not isinstance(words, dict) or not all(isinstance(words.get(key), str) for key in keys):
         return False
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    width = shapes.get("feature", ())
-    if words["format"] != FORMAT or len(width) != 1:
+    width, levels, identity = (shapes.get("feature", ()), *(shapes.get(n, ())[1:] for n in ("foreground", "portrait")))
+    if words["format"] != FORMAT or {len(width), len(levels), len(identity)} != {1}:
         return False
     expected: dict[str, tuple[int, ...]] = {"feature": width, "semantic": width}
     for part in ("foreground", "background"):
         count = (*shapes.get(part, ()), 0)[0]
-        expected |= {part: (count, *width), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
+        expected |= {part: (count, *levels), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
     cells = (*shapes.get("portrait", ()), 0)[0]
-    expected |= {"portrait": (cells, *width), "portrait_colour": (cells, 3), "portrait_photo": (cells,)}
+    expected |= {"portrait": (cells, *identity), "portrait_colour": (cells, 3), "portrait_photo": (cells,)}
     return shapes in (expected, expected | {"scale_weights": (3,)})
 
 
@@ -171,8 +171,7 @@ def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbon
     target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
     feature = target / target.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
     portrait = Portrait.joined([reference.portrait for reference in references])
-    close = Cells(portrait.features, portrait.colours) if recipe.close_parts else None
-    prototypes = summarise(Cells.joined(foreground), Cells.joined(background), close)
+    prototypes = summarise(Cells.joined(foreground), Cells.joined(background))
     return Concept(
         name, recipe, backbone, fingerprint, feature, semantic, prototypes, portrait, references=tuple(references)
     )

@@ -239,7 +239,7 @@ class PerSAM:
         mask = logits > 0
         probability, sure = 1.0, True
         if concept.recipe.refuses:
-            evidence = resemblance(concept.portrait, Portrait.of(self.backbone, rgb, mask, embedding))
+            evidence = resemblance(concept.portrait, Portrait.of(self.backbone, rgb, mask))
             probability = presence(evidence, self.backbone.name)
             sure = probability >= self.threshold
         result = Segmentation(
@@ -282,7 +282,7 @@ class PerSAM:
     def _references(
         self, rgb: UInt8[Array, "h w 3"], masks: Sequence[Any], recipe: Recipe, **known: str
     ) -> list[Reference]:
-        """Objects of one photo, which is encoded once, and each close up where the recipe has a use for that."""
+        """Objects of one photo, which is encoded once, and each close up where the recipe asks which object it is."""
         embedding = self.embed(rgb)
         references = []
         for mask in masks:
@@ -293,9 +293,8 @@ class PerSAM:
                 shown = mask_from_hint(hint, self.backbone, embedding)
             else:
                 shown = io.read_mask(mask, (rgb.shape[0], rgb.shape[1]), **known)
-            wanted = recipe.refuses or recipe.close_parts
-            close = Portrait.of(self.backbone, rgb, shown, embedding) if wanted else Portrait.empty(embedding)
-            references.append(Reference(embedding, shown, close))
+            close = Portrait.of(self.backbone, rgb, shown) if recipe.refuses else None
+            references.append(Reference(embedding, shown, close or Portrait.empty(embedding)))
         return references
 
     def _own(self, concept: Concept) -> Concept:

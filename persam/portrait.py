@@ -2,7 +2,7 @@
 
 Where an object is, and whether it is this one, are asked at different distances. To find it, cells of the whole photo
 are compared, and another car's look the same. To recognise it, both photos are cut out closely around the object, so
-that it has the same size in both and many cells, and the cells must match one to one.
+that it has the same size in both and many cells, and its parts must match one to one.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 MARGIN = 1.2  # side of the cut-out over the longer side of the mask's box
-PARTS = 128  # of one photo at most
+PARTS = 96  # of one photo at most
 SAME = 0.98  # likeness from which on two cells are one part: of a plain surface no cell chooses another for good
+CHOICE = 0.03  # difference in likeness that makes a part prefer one other part to another e times
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,21 @@ class Portrait:
     photo: Int64[Tensor, "n"]
 
     @staticmethod
-    def of(
-        backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], whole: ImageEmbedding
-    ) -> "Portrait":
-        """The object that the mask shows, in a cut-out that is encoded for it; without a pixel of it, no cell.
-
-        whole: the photo's own features, of which a portrait without a cell has the width.
-        """
+    def of(backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"]) -> "Portrait | None":
+        """The object that the mask shows, in a cut-out that is encoded for it; None where it has no pixel."""
         close = CloseUp.of(backbone, rgb, mask, margin=MARGIN)
         if close is None:
-            return Portrait.empty(whole)
+            return None
         frame = close.embedding.frame
         cover = frame.valid(cell_cover(mask[close.slices], frame))
-        features, colours, _ = cluster(
-            Cells.of(close.embedding, (cover > 0) & (cover >= 0.5 * cover.max())), PARTS, alike=SAME
-        )
+        shown = Cells.of(close.embedding, (cover > 0) & (cover >= 0.5 * cover.max()), by="identity")
+        features, colours, _ = cluster(shown, PARTS, alike=SAME)
         return Portrait(features, colours, torch.zeros(len(features), dtype=torch.long, device=features.device))
 
     @staticmethod
     def empty(whole: ImageEmbedding) -> "Portrait":
         """No cell: of a photo that does not show the object, or for a recipe that never asks which object it is."""
-        features = whole.features
+        features = whole.features if whole.identity is None else whole.identity
         photo = torch.zeros(0, dtype=torch.long, device=features.device)
         return Portrait(features.new_zeros(0, len(features)), features.new_zeros(0, 3), photo)
 
@@ -71,22 +66,33 @@ class Portrait:
         return Portrait(self.features.to(device), self.colours.to(device), self.photo.to(device))
 
 
-def resemblance(known: Portrait, found: Portrait) -> float:
-    """How much one object resembles another, 0..1: their best-buddies similarity (Dekel et al., CVPR 2015).
+def resemblance(known: Portrait, found: Portrait | None) -> float:
+    """How much one object resembles another, 0..1 (1: itself), by `mutual_likeness`; 0 where nothing was found.
 
-    The likeness of cells that are each other's most alike (a match forward that holds backward too), over the mean
-    number of cells. Two objects of a kind have like cells as well, but many of one's are most like the same few of the
-    other's. With several photos of the known object, the one that resembles most counts.
+    With several photos of the known object, the one that resembles most counts.
     """
-    if not len(found.features):
+    if found is None:
         return 0.0
-    return max(
-        (_best_buddies(known, known.photo == number, found) for number in known.photo.unique().tolist()), default=0.0
+    views = (known.photo == number for number in known.photo.unique().tolist())
+    return max((_resemblance(known, view, found) for view in views), default=0.0)
+
+
+def mutual_likeness(alike: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
+    """Of two sets' likeness how much lies in pairs that choose each other, over the mean number of the two sets.
+
+    The best-buddies similarity of Dekel et al. (CVPR 2015), whose members choose their most alike; here they choose by
+    a softmax (as in Plötz and Roth's neural nearest neighbours, NeurIPS 2018), so that near ties do not decide. Two
+    objects of a kind have like parts too, but many of one's are most like the same few of the other's.
+    """
+    chosen = (alike / CHOICE).softmax(0) * (alike / CHOICE).softmax(1)
+    return 2 * (chosen * alike.clamp(min=0)).sum() / sum(alike.shape)
+
+
+def _resemblance(known: Portrait, view: Bool[Tensor, "n"], found: Portrait) -> float:
+    """Likeness between the two over likeness within each: parts that are much alike split their choice among them."""
+    first, second = ((known.features[view], known.colours[view]), (found.features, found.colours))
+    between, here, there = (
+        mutual_likeness(likeness(Cells(*one), *other))
+        for one, other in ((first, second), (first, first), (second, second))
     )
-
-
-def _best_buddies(known: Portrait, kept: Tensor, found: Portrait) -> float:
-    alike = likeness(Cells(known.features[kept], known.colours[kept]), found.features, found.colours)
-    forward, backward = alike.argmax(1), alike.argmax(0)
-    mutual = backward[forward] == torch.arange(len(forward), device=forward.device)
-    return 2 * float((alike.amax(1).clamp(min=0) * mutual).sum()) / sum(alike.shape)
+    return min(1.0, float(between / (here * there).sqrt()))

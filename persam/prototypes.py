@@ -7,6 +7,7 @@ features of what a thing is do not tell a red car from a black one, and this is 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +17,13 @@ from torch import Tensor
 from persam.types import ImageEmbedding
 
 FOREGROUND, BACKGROUND = 8, 16  # prototypes of a view, at most; what other numbers are worth is in the README
-CLOSE_SHARE = 0.25  # of the object's weight, for prototypes from a close-up; one half measured worse
 TEMPERATURE = 30.0  # how sharply the nearest prototype counts
 STRANGER = 0.5  # likeness that anything may have to anything: below it, likeness to the object is no evidence
 COLOUR_SHARE = 0.3  # of colour in likeness
 COLOUR_SPREAD = 10.0  # CIELAB difference at which likeness in colour has fallen to 0.6
 LIGHTNESS = 0.3  # how much a difference in lightness counts, which shadows change
 ROUNDS = 10
+EQUAL = 0.999  # likeness from which on two cells differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,15 @@ class Cells:
     colours: Float[Tensor, "n 3"] | None
 
     @staticmethod
-    def of(embedding: ImageEmbedding, where: Tensor | None = None) -> "Cells":
-        """The cells of a photo that hold photo, row by row; only those that are True in `where` (hv wv) if given."""
-        features = embedding.frame.valid(embedding.features).flatten(1).T
+    def of(
+        embedding: ImageEmbedding, where: Tensor | None = None, *, by: Literal["levels", "identity"] = "levels"
+    ) -> "Cells":
+        """The cells of a photo that hold photo, row by row; only those that are True in `where` (hv wv) if given.
+
+        by: the map they are compared by; `features` where the backbone has none for that.
+        """
+        given = embedding.levels if by == "levels" else embedding.identity
+        features = embedding.frame.valid(embedding.features if given is None else given).flatten(1).T
         colours = None if embedding.colour is None else embedding.colour.flatten(1).T
         if where is not None:
             kept = where.flatten().to(features.device)
@@ -66,21 +73,13 @@ class Prototypes:
         return Prototypes(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def summarise(foreground: Cells, background: Cells, close: Cells | None = None) -> Prototypes:
-    """The prototypes of an object's cells and of the cells around it, of which a close-up may have none.
-
-    close: the object's cells seen close up, which stand for it beside the others: it may come nearer than it was.
-    """
-    parts, shades, share = cluster(foreground, FOREGROUND)
-    if close is not None and len(close.features):
-        more, more_shades, more_share = cluster(close, FOREGROUND)
-        parts, shades = torch.cat([parts, more]), torch.cat([shades, more_shades])
-        share = torch.cat([(1 - CLOSE_SHARE) * share, CLOSE_SHARE * more_share]).half().float()
-    return Prototypes(parts, shades, share, *cluster(background, BACKGROUND))
+def summarise(foreground: Cells, background: Cells) -> Prototypes:
+    """The prototypes of an object's cells and of the cells around it."""
+    return Prototypes(*cluster(foreground, FOREGROUND), *cluster(background, BACKGROUND))
 
 
 def cluster(
-    cells: Cells, count: int, *, alike: float = 1.0
+    cells: Cells, count: int, *, alike: float = EQUAL
 ) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k 3"], Float[Tensor, "k"]]:
     """At most `count` centres of cells (k-means by likeness): their features, colours, and share of the cells.
 

@@ -32,7 +32,6 @@ class Recipe:
     zoom: look at the object again in a cut-out of the photo, where a small one has more of the network's input.
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
-    close_parts: have prototypes of the object from a close-up of the reference too, for where it comes nearer.
     places: where every instance is asked for, how many places in a row may show something else, the likeliest first,
         before the search ends. For one thing alone a second place found more strangers than lost things.
     refuses: whether presence below the threshold means absent; the published method never says so.
@@ -53,7 +52,6 @@ class Recipe:
     boxes: tuple[bool, ...] = (True,)
     zoom: bool = True
     parts: int = 3
-    close_parts: bool = True
     places: int = 2
     refuses: bool = True
     fit_at: Literal["original", "decoder"] = "decoder"
@@ -70,7 +68,6 @@ OFFICIAL_PERSAM = Recipe(
     boxes=(False, True),
     zoom=False,
     parts=0,
-    close_parts=False,
     places=1,
     refuses=False,
 )
@@ -103,7 +100,6 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "boxes": ((), (True,), (False,), (False, True), (True, True), (False, True, True)),
     "zoom": (True, False),
     "parts": tuple(range(6)),
-    "close_parts": (True, False),
     "places": tuple(range(1, 11)),
     "refuses": (True, False),
     "fit_at": ("original", "decoder"),

@@ -16,12 +16,16 @@ class ImageEmbedding:
     fine: maps at 2x and 4x the grid for decoders that upscale with them; None for SAM's own.
     colour: mean CIELAB colour of every cell that holds photo (L 0 to 100, a and b about -100 to 100); None where it
         is not known.
+    levels, identity: grids by which cells of two photos are compared, to find the object and to recognise it, where
+        the backbone has some for that; None where `features` serve for it too.
     """
 
     features: Float[Tensor, "c g g"]
     frame: Frame
     fine: tuple[Float[Tensor, "c2 g2 g2"], Float[Tensor, "c4 g4 g4"]] | None = None
     colour: Float[Tensor, "3 hv wv"] | None = None
+    levels: Float[Tensor, "k g g"] | None = None
+    identity: Float[Tensor, "d g g"] | None = None
 
 
 @dataclass(frozen=True)

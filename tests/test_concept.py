@@ -1,7 +1,6 @@
 """A concept is the object's features, pooled; on disk it is a small file that vouches for itself."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,13 +50,6 @@ def test_the_cells_of_several_references_are_pooled_as_one_photos():
     assert len(concept.references) == 2
 
 
-@pytest.mark.parametrize(("recipe", "expected"), [(PERSAM, 2), (OFFICIAL_PERSAM, 1)], ids=["ours", "official"])
-def test_parts_from_a_close_up_stand_beside_the_others_where_the_recipe_says(recipe, expected):
-    close = Portrait(torch.tensor([[0.0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))
-    concept = learned(replace(reference((0, 0, 6, 0)), portrait=close), recipe=recipe)
-    assert concept.prototypes.foreground.tolist() == [[1, 0], [0, 1]][:expected]
-
-
 def test_features_that_cancel_give_a_zero_feature_and_not_nan():
     concept = learned(reference((0, 0, 1, -2), (3, 3, -1, 2)))
     assert concept.feature.tolist() == [0, 0]
@@ -73,12 +65,13 @@ def test_the_published_rule_finds_no_cell_for_a_thin_object_and_says_so():
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 0.3, 0.2])])
-def test_what_is_saved_is_what_is_loaded(tmp_path, weights):
+@pytest.mark.parametrize(("levels", "identity"), [(256, 256), (664, 128)])
+def test_what_is_saved_is_what_is_loaded(tmp_path, weights, levels, identity):
     generator = torch.Generator().manual_seed(0)
     feature, semantic = torch.randn(256, generator=generator), torch.randn(256, generator=generator)
-    seen = Cells(torch.randn(40, 256, generator=generator), 50 * torch.randn(40, 3, generator=generator))
-    parts = summarise(seen, Cells(torch.ones(0, 256), torch.ones(0, 3)))
-    cells = torch.randn(400, 256, generator=generator).half().float()
+    seen = Cells(torch.randn(40, levels, generator=generator), 50 * torch.randn(40, 3, generator=generator))
+    parts = summarise(seen, Cells(torch.ones(0, levels), torch.ones(0, 3)))
+    cells = torch.randn(400, identity, generator=generator).half().float()
     close = Portrait(cells, cells[:, :3], torch.arange(400) // 200)
     before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, parts, close, weights)
     path = before.save(tmp_path / "new" / "rex.safetensors")
@@ -138,7 +131,7 @@ DAMAGED = {
     "a tensor too many": (lambda path: write(path, more=torch.ones(2)), "holds no concept"),
     "a share too few": (lambda path: write(path, background_share=torch.ones(7)), "holds no concept"),
     "a portrait without its colours": (lambda path: write(path, portrait=torch.ones(3, 4)), "holds no concept"),
-    "a portrait of another length": (lambda path: write(path, portrait=torch.ones(2, 5)), "holds no concept"),
+    "a portrait in three dimensions": (lambda path: write(path, portrait=torch.ones(2, 4, 1)), "holds no concept"),
     "four weights": (lambda path: write(path, scale_weights=torch.ones(4)), "holds no concept"),
 }
 

@@ -1,5 +1,8 @@
 """Presence is evidence on a fitted curve."""
 
+import math
+
+import numpy as np
 import pytest
 
 from persam.errors import PerSAMError
@@ -9,10 +12,17 @@ from tests.colour import ColourBackbone
 
 
 def test_presence_crosses_one_half_at_the_threshold_and_rises_with_evidence():
-    curve = Calibration(threshold=0.6, spread=0.1)
-    assert curve.presence(0.6) == 0.5
-    assert curve.presence(0.7) == pytest.approx(1 / (1 + 2.718281828**-1))
-    assert curve.presence(-1e9) < 1e-9 < 1 - 1e-9 < curve.presence(1e9)
+    curve = Calibration(threshold=0.2, spread=0.5)
+    assert curve.presence(0.2) == 0.5
+    # odds of 1 to 4 at the threshold, of 2 to 3 here: (2/3 over 1/4) to the power of one over the spread
+    odds = (8 / 3) ** 2
+    assert curve.presence(0.4) == pytest.approx(odds / (1 + odds))
+    assert curve.presence(0.0) < 1e-9 < 1 - 1e-9 < curve.presence(1.0)
+
+
+def test_an_odds_ratio_counts_the_same_wherever_the_threshold_is():
+    low, high = Calibration(threshold=0.1, spread=0.3), Calibration(threshold=0.5, spread=0.3)
+    assert low.presence(0.2 / 1.1) == pytest.approx(high.presence(2 / 3))  # twice the odds of 1 to 9, and of 1 to 1
 
 
 def test_without_a_calibration_presence_is_the_evidence_and_nothing_is_refused(monkeypatch):
@@ -32,12 +42,23 @@ def test_a_threshold_of_ones_own_takes_the_place_of_the_fitted_one():
 
 
 def test_the_fitted_curve_crosses_between_the_kinds_whatever_their_numbers():
-    # 30 absent around 0.4 and 3 present around 0.8, each spread evenly: the middle is 0.6
-    absent = [0.3 + 0.2 * i / 29 for i in range(30)]
-    curve = fit([*absent, 0.7, 0.8, 0.9], [False] * 30 + [True] * 3)
-    assert curve.threshold == pytest.approx(0.6, abs=0.03)
-    assert curve.presence(0.4) < 0.2
-    assert curve.presence(0.8) > 0.8
+    # log-odds of 30 absent around -1 and of 3 present around 1, each spread evenly: the middle is 0, odds of 1 to 1
+    absent = [1 / (1 + math.exp(1.5 - i / 29)) for i in range(30)]
+    present = [1 / (1 + math.exp(-log_odds)) for log_odds in (0.5, 1.0, 1.5)]
+    curve = fit([*absent, *present], [False] * 30 + [True] * 3)
+    assert curve.threshold == pytest.approx(0.5, abs=0.03)
+    assert curve.presence(absent[15]) < 0.2
+    assert curve.presence(present[1]) > 0.8
+
+
+def test_fitting_presence_that_is_calibrated_already_finds_the_same_border():
+    rng = np.random.default_rng(0)
+    held = rng.random(400) < 0.2
+    evidence = 1 / (1 + np.exp(2 - 1.5 * held + 0.4 * rng.standard_normal(400)))
+    bare = fit(evidence.tolist(), held.tolist())
+    calibrated = [Calibration(threshold=0.3, spread=0.7).presence(one) for one in evidence]
+    again = fit(calibrated, held.tolist())
+    assert again.threshold == pytest.approx(Calibration(threshold=0.3, spread=0.7).presence(bare.threshold), abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from persam.geometry import Frame
-from persam.prototypes import BACKGROUND, CLOSE_SHARE, FOREGROUND, Cells, Prototypes, cluster, log_ratio, summarise
+from persam.prototypes import BACKGROUND, FOREGROUND, Cells, Prototypes, cluster, log_ratio, summarise
 from persam.types import ImageEmbedding
 
 RED, GREEN, BLUE, WHITE = torch.eye(4)
@@ -61,25 +61,8 @@ def test_object_surroundings_and_strangers():
     assert both == pytest.approx(0, abs=0.01)  # equally alike to both: undecided
 
 
-def test_what_is_seen_only_close_up_is_the_object_too():
-    around = cells(*[GREEN] * 50)
-    far = summarise(cells(*[RED] * 10), around)
-    near = summarise(cells(*[RED] * 10), around, cells(*[RED] * 60, *[BLUE] * 40))
-    assert [value > 0 for value in ratio(far, RED, BLUE, GREEN, WHITE)] == [True, False, False, False]
-    assert [value > 0 for value in ratio(near, RED, BLUE, GREEN, WHITE)] == [True, True, False, False]
-    assert near.foreground_share.sum() == pytest.approx(1, abs=2e-3)
-    assert near.foreground_share[len(far.foreground) :].sum() == pytest.approx(CLOSE_SHARE, abs=2e-3)
-
-
-def test_a_close_up_without_cells_changes_nothing():
-    plain, same = (summarise(cells(*[RED] * 9), cells(GREEN), close) for close in (None, NONE))
-    for name, value in vars(plain).items():
-        assert torch.equal(value, getattr(same, name))
-
-
-def test_a_close_up_without_background_still_tells_strangers():
-    close_up = summarise(cells(RED), NONE)
-    red, green = ratio(close_up, RED, GREEN)
+def test_an_object_without_background_still_tells_strangers():
+    red, green = ratio(summarise(cells(RED), NONE), RED, GREEN)
     assert red > 0 > green
 
 
@@ -100,3 +83,24 @@ def test_parts_of_one_kind_are_told_apart_by_colour():
     white, brown = [90.0, 0.0, 0.0], [40.0, 20.0, 30.0]
     _, colours, share = cluster(cells(*[RED] * 4, colours=[white, white, white, brown]), 2)
     assert sorted(zip(share.tolist(), colours.tolist(), strict=True)) == [(0.25, brown), (0.75, white)]
+
+
+def test_cells_are_compared_by_the_map_for_that_where_there_is_one():
+    features, levels, identity = (torch.rand(width, 2, 2) + 0.1 for width in (4, 5, 3))
+    frame = Frame((32, 32), 32, 16)
+    plain, nano = ImageEmbedding(features, frame), ImageEmbedding(features, frame, levels=levels, identity=identity)
+    for found, expected in (
+        (Cells.of(plain), features),
+        (Cells.of(plain, by="identity"), features),
+        (Cells.of(nano), levels),
+        (Cells.of(nano, by="identity"), identity),
+    ):
+        unit = torch.nn.functional.normalize(expected.flatten(1).T, dim=1)
+        torch.testing.assert_close(found.features, unit)
+
+
+def test_equal_cells_are_one_part_however_they_were_rounded():
+    fur = torch.nn.functional.normalize(torch.tensor([0.8232, -0.4013, -0.4013, 0.1]), dim=0)
+    assert len(summarise(cells(*[fur] * 20), cells(GREEN)).foreground) == 1
+    again = cluster(cells(*[fur.half().float()] * 20), 3)
+    assert len(again[0]) == 1

@@ -46,7 +46,7 @@ def held_out(model: nn.Module, archive: Path, *, count: int = 100, size: int = I
             whole_view(picture[:, ::-1], masks[:, :, ::-1], ignore[:, ::-1], size=size),
         ]
         rgb, cover, weight = (part.to(device) for part in stack(views))
-        maps = model.image_encoder(rgb)
+        maps = model.image_encoder(rgb)[:3]
         cells = F.avg_pool2d(cover, 4)
         swapped, twin = torch.tensor([1, 0], device=device), torch.zeros(2, dtype=torch.bool, device=device)
         share = F.avg_pool2d(weight[:, None], 4)[:, 0]

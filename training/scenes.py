@@ -163,6 +163,14 @@ def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: 
     return first, second
 
 
+def draw_thing(photos: Photos, rng: np.random.Generator, mix: Mix, *, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (h w 3) and the mask (h w, bool) of a thing in it that covers at least that share of it."""
+    while True:
+        subject = _things(photos, rng, 1, mix)
+        if subject.masks[0].mean() >= smallest:
+            return subject.rgb, subject.masks[0] > 0
+
+
 def _things(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) -> _Subject:
     chosen: list[int] = []
     while not chosen:
@@ -286,9 +294,9 @@ def _view(photos, rng, rgb, masks, ignore, *, size: int, focus: np.ndarray, mix:
             else:
                 surroundings = rgb[:, :: rng.choice([-1, 1])]
             view = _paste(view, surroundings, np.concatenate([offset, offset + extent]).astype(int))
-    picture = _recolour(view.rgb, rng)
+    picture = recolour(view.rgb, rng)
     if mix.motion and rng.random() < mix.motion:
-        picture = _moved(picture, rng)
+        picture = moved(picture, rng)
     return View(picture, view.cover, view.weight, twin=bool(kind == "twin"))
 
 
@@ -347,7 +355,7 @@ def _paste(view: View, surroundings: np.ndarray, box_xyxy: np.ndarray) -> View:
     return View(canvas, view.cover, view.weight)
 
 
-def _recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.2:
         return rgb
     picture = rgb.astype(np.float32)
@@ -361,7 +369,7 @@ def _recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _moved(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def moved(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blurred as by a moving camera: averaged along a line of up to a fortieth of the side."""
     reach = int(rng.uniform(1, max(2, rgb.shape[0] / 80)))
     angle = rng.uniform(0, np.pi)

@@ -167,7 +167,7 @@ def train_step(model, location, strangers, optimizer, photos, rng, lesson: Lesso
     rgb, cover, weight = (part.to(device) for part in stack(views))
     partner = torch.arange(len(views), device=device) ^ 1
     prompts.set_input_size(model, size)
-    maps = model.image_encoder(rgb)
+    maps = model.image_encoder(rgb)[:3]
     cells, cell_weight = F.avg_pool2d(cover, 4), F.avg_pool2d(weight[:, None], 4)[:, 0]
     twin = torch.tensor([view.twin for view in views], device=device)
     location_loss, peak = location(maps[0], cells, cell_weight, partner, twin, inner=lesson.inner)

@@ -72,8 +72,8 @@ class SamBackbone:
         square[:, : small.shape[1], : small.shape[2]] = (small - mean) / std
         features = self.model.image_encoder(square[None])
         if isinstance(features, tuple):
-            grid, *fine = (part[0] for part in features)
-            return ImageEmbedding(grid, frame, (fine[0], fine[1]), colour)
+            grid, finer, finest, levels, identity = (part[0] for part in features)
+            return ImageEmbedding(grid, frame, (finer, finest), colour, levels, identity)
         return ImageEmbedding(features[0], frame, colour=colour)
 
     @torch.inference_mode()

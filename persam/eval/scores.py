@@ -142,18 +142,17 @@ def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
 
 
 def fit_threshold(scores: Sequence[float], present: Sequence[bool]) -> float:
-    """The presence, 0..1, at which the curve that fits these scores crosses one half (`presence.fit`, on logits).
+    """The presence, 0..1, at which the curve that fits these scores crosses one half (`presence.fit`).
 
     The curve, not the best cut: with a dozen present ones, a single photo moves the best cut far.
 
     Raises:
         DataError: only one of the two kinds is there, or the scores do not rise with presence.
     """
-    inner = np.clip(np.asarray(scores, dtype=float), 1e-6, 1 - 1e-6)
     try:
-        return float(1 / (1 + np.exp(-fit(np.log(inner / (1 - inner)).tolist(), present).threshold)))
+        return fit(scores, present).threshold
     except PerSAMError as error:
-        raise DataError(f"no threshold can be fitted on {len(inner)} photos: {error}") from error
+        raise DataError(f"no threshold can be fitted on {len(scores)} photos: {error}") from error
 
 
 def area_under_roc(scores: Sequence[float], present: Sequence[bool]) -> float | None:

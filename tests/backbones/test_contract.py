@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam.backbones import find_device
+from persam.backbones import find_device, nano
 from persam.backbones.base import SamBackbone
 from persam.decoder import predict_masks
 from persam.types import Prompt
@@ -116,3 +116,32 @@ def test_everything_stays_on_the_device_of_the_weights(backbone, embedding):
 
 def test_nothing_is_left_to_train(backbone):
     assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
+
+
+def test_only_nano_has_maps_of_their_own_to_compare_cells_by(backbone, embedding):
+    side = embedding.frame.grid_side
+    if backbone.name != "nano":
+        assert embedding.levels is None
+        assert embedding.identity is None
+        return
+    assert embedding.levels.shape == (sum(nano.LEVELS), side, side)
+    assert embedding.identity.shape == (nano.IDENTITY_WIDTH, side, side)
+    weight = backbone.model.image_encoder.identity.weight[:, :, 0, 0]
+    torch.testing.assert_close(embedding.identity[:, 2, 3], weight @ embedding.levels[:, 2, 3])
+
+
+def test_features_of_every_depth_count_by_their_weight():
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.randn(1, nano.WIDTH, 6, 6, generator=generator)
+    taps = [
+        scale * torch.randn(1, width, side, side, generator=generator)
+        for scale, width, side in zip((1, 10, 0.1, 3), nano.LEVELS[1:], (24, 12, 6, 6), strict=True)
+    ]
+    found = nano.levels(grid, taps)
+    assert found.shape == (1, sum(nano.LEVELS), 6, 6)
+    for depth, weight in zip(found.split(nano.LEVELS, 1), nano.LEVEL_WEIGHTS, strict=True):
+        torch.testing.assert_close(depth.square().sum(1), torch.full((1, 6, 6), weight))
+    mean_of_its_pixels = taps[0][0, :, 8:12, 4:8].mean((1, 2))
+    shallowest = found[0, nano.WIDTH : nano.WIDTH + 24, 2, 1]
+    length = nano.LEVEL_WEIGHTS[1] ** 0.5
+    torch.testing.assert_close(shallowest, length * mean_of_its_pixels / mean_of_its_pixels.norm())

@@ -254,7 +254,7 @@ def test_every_prompt_decodes_to_four_masks_at_a_quarter_at_any_input_size():
     model = build()
     for size in (64, 96):
         prompts.set_input_size(model, size)
-        maps = [m.repeat_interleave(2, 0) for m in model.image_encoder(torch.zeros(1, 3, size, size))]
+        maps = [m.repeat_interleave(2, 0) for m in model.image_encoder(torch.zeros(1, 3, size, size))[:3]]
         cover = torch.stack([plane(2, 3, 9, 8, side=size // 4)] * 2)[None]
         for kind in prompts.FIRST_PROMPTS:
             features, cells = maps[0][:1], F.avg_pool2d(cover, 4)

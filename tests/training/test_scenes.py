@@ -290,7 +290,7 @@ def bright_square(hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("mirror", [False, True], ids=["straight", "mirrored"])
 @pytest.mark.parametrize("kind", EVERY_KIND.views)
 def test_the_mask_lies_on_the_object_in_every_kind_of_view(photos, monkeypatch, kind, mirror, hw):
-    monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(scenes, "recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square(hw)
     rng = np.random.default_rng(seed_of(kind, mirror=mirror))
     nothing = np.zeros_like(mask)
@@ -308,7 +308,7 @@ def test_the_mask_lies_on_the_object_in_every_kind_of_view(photos, monkeypatch, 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_mirrored_views_are_mirrored(photos, monkeypatch, mirror):
-    monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(scenes, "recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square((80, 80))
     rng = np.random.default_rng(seed_of("whole", mirror=mirror))
     view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=80, focus=mask, mix=EVERY_KIND)
@@ -330,7 +330,7 @@ def test_a_window_holds_its_object_and_turns_it_a_little(mirror):
 
 
 def test_a_twin_view_shows_the_object_a_second_time(photos, monkeypatch):
-    monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(scenes, "recolour", lambda rgb, rng: rgb)
     rgb, mask = bright_square((80, 80))
     rng = np.random.default_rng(seed_of("twin", mirror=False))
     view = scenes._view(photos, rng, rgb, mask[None], np.zeros_like(mask), size=256, focus=mask, mix=EVERY_KIND)
@@ -339,7 +339,7 @@ def test_a_twin_view_shows_the_object_a_second_time(photos, monkeypatch):
 
 
 def test_a_mosaic_shows_other_photos_around_the_view(photos, monkeypatch):
-    monkeypatch.setattr(scenes, "_recolour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(scenes, "recolour", lambda rgb, rng: rgb)
     monkeypatch.setattr(photos, "rgb", lambda photo: np.full((60, 80, 3), 200, np.uint8))
     rgb, mask = bright_square((80, 80))
     rng = np.random.default_rng(seed_of("mosaic", mirror=False))
@@ -396,7 +396,7 @@ def test_other_colours_leave_everything_where_it_is():
     rgb, mask = bright_square((40, 40))
     changed = 0
     for seed in range(20):
-        recoloured = scenes._recolour(rgb, np.random.default_rng(seed))
+        recoloured = scenes.recolour(rgb, np.random.default_rng(seed))
         assert (recoloured.shape, recoloured.dtype) == (rgb.shape, np.uint8)
         grey = recoloured.mean(axis=2)
         assert grey[mask > 0].min() > grey[mask == 0].max() - 60  # blur moves levels across the edge
@@ -410,7 +410,7 @@ def test_a_moved_view_is_smeared_along_one_line_and_keeps_its_light():
     dot[200, 200] = 255
     lengths = set()
     for seed in range(10):
-        moved = scenes._moved(dot, np.random.default_rng(seed))[..., 0]
+        moved = scenes.moved(dot, np.random.default_rng(seed))[..., 0]
         ys, xs = np.nonzero(moved)
         assert moved.sum() == pytest.approx(255, rel=0.05)
         spread = np.cov(np.stack([ys, xs])) if len(ys) > 1 else np.zeros((2, 2))
@@ -418,3 +418,14 @@ def test_a_moved_view_is_smeared_along_one_line_and_keeps_its_light():
         lengths.add(len(ys))
     assert len(lengths) > 2
     assert max(lengths) <= 2 * 401 // 80 + 1
+
+
+def test_a_thing_is_drawn_from_the_photos_that_have_one_large_enough(photos):
+    for seed in range(10):
+        rgb, mask = scenes.draw_thing(photos, np.random.default_rng(seed), SINGLES, smallest=0.2)
+        assert rgb.shape == (HEIGHT, WIDTH, 3)
+        assert mask.dtype == bool
+        assert mask.mean() >= 0.2
+        assert rgb[mask].max(1).mean() > 150 > rgb[~mask].min(1).mean()  # light things on dark ground
+    drawn = [scenes.draw_thing(photos, np.random.default_rng(seed), SINGLES, smallest=0.0) for seed in range(20)]
+    assert min(mask.mean() for _, mask in drawn) < 0.2
