@@ -29,7 +29,8 @@ class Recipe:
     one_piece: keep the connected part of a mask that the positive point lies in, so that a look-alike elsewhere in
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
-    zoom: look at the object again in a cut-out of the photo, where a small one has more of the network's input.
+    zoom: look at the object again in a cut-out of the photo, where a small one has more of the network's input: a
+        refinement with a box, beside which another one in the whole photo is worth nothing.
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
     places: where every instance is asked for, how many places in a row may show something else, the likeliest first,
@@ -45,11 +46,11 @@ class Recipe:
     negative_point: bool = True
     guidance: Literal["published", "aligned"] | None = "aligned"
     placement: Placement = "after_softmax"
-    semantic: bool = True
+    semantic: bool = False
     first_mask: Literal["single", "best", "weighted"] = "best"
     choice: Literal["predicted_iou", "agreement"] = "agreement"
     one_piece: bool = True
-    boxes: tuple[bool, ...] = (True,)
+    boxes: tuple[bool, ...] = ()
     zoom: bool = True
     parts: int = 3
     places: int = 2
@@ -62,6 +63,7 @@ OFFICIAL_PERSAM = Recipe(
     grey_level=128,
     points="pixels",
     guidance="published",
+    semantic=True,
     first_mask="single",
     choice="predicted_iou",
     one_piece=False,

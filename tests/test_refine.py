@@ -24,7 +24,7 @@ PRIOR = LocationPrior(
     attention=torch.ones(2, 2),
 )
 SEMANTIC = torch.ones(3)
-PLAIN = Recipe("plain", first_mask="single", choice="predicted_iou", one_piece=False)
+PLAIN = Recipe("plain", semantic=True, first_mask="single", choice="predicted_iou", one_piece=False)
 
 
 def square(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
