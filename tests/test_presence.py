@@ -61,6 +61,14 @@ def test_fitting_presence_that_is_calibrated_already_finds_the_same_border():
     assert again.threshold == pytest.approx(Calibration(threshold=0.3, spread=0.7).presence(bare.threshold), abs=0.01)
 
 
+def test_a_few_photos_next_to_the_border_do_not_decide_alone():
+    # one absent photo among the present ones, and all others well apart: the border stays between the two kinds
+    absent, present = np.linspace(0.02, 0.06, 40).tolist(), np.linspace(0.2, 0.6, 10).tolist()
+    usual = fit([*absent, *present], [False] * 40 + [True] * 10).threshold
+    misled = fit([*absent, 0.19, *present], [False] * 41 + [True] * 10).threshold
+    assert 0.06 < usual < misled < 0.15
+
+
 @pytest.mark.parametrize(
     ("values", "held", "message"),
     [
