@@ -29,6 +29,7 @@ from persam.zoom import look_again
 
 Array = np.ndarray[Any, Any]
 INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to be taken
+LIKELY = 0.2  # posterior of the likeliest cell below which no instance is looked for any more
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class PerSAM:
         found, missed = 0, 0
         while found < limit and missed < concept.recipe.places and not taken.all():
             one = self._find(rgb, embedding, concept, target, taken=taken)
-            if one.expected < 0.5 or not one.result.mask.any():
+            if one.expected < LIKELY or not one.result.mask.any():
                 return
             new = one.result.mask & free
             if one.result.present and 2 * new.sum() >= one.result.mask.sum():
@@ -228,9 +229,10 @@ class PerSAM:
         taken: torch.Tensor | None = None,
     ) -> _Found:
         """The object at the likeliest place; with `taken`, an instance of several where nothing is taken."""
-        prior = locate(concept, embedding, taken=taken, alone=taken is None)
+        alone = taken is None
+        prior = locate(concept, embedding, taken=taken, alone=alone)
         column, row = (embedding.frame.to_input(prior.points_xy[0]) / embedding.frame.stride).int().tolist()
-        first = first_decode(self.backbone, embedding, prior, concept)
+        first = first_decode(self.backbone, embedding, prior, concept, alone=alone)
         prior, steps = refine(self.backbone, embedding, prior, first, concept.recipe)
         final = steps[-1]
         full = mask_logits(final.logits, embedding.frame)

@@ -21,7 +21,8 @@ class Recipe:
     guidance: None; `published` squeezes the cut similarity over the padded grid (ledger 3); `aligned` leaves every
         value at its own cell.
     placement: where the guidance enters the attention (ledger 2).
-    semantic: add the target's mean feature to the decoder's tokens (section 3.2, target-semantic prompting).
+    semantic: add the target's mean feature to the decoder's tokens (section 3.2, target-semantic prompting); or only
+        where every instance is asked for: it keeps neighbours apart, and makes the mask of one thing alone worse.
     first_mask: what the first decode gives: the `single` mask, the `best` of three, or their `weighted` sum (3.3).
     choice: which of three masks goes on: the best `predicted_iou`, as published, or that and its `agreement` with
         where the prototypes see the object. With it the weighted sum is one more to choose from: weights that fit the
@@ -46,7 +47,7 @@ class Recipe:
     negative_point: bool = True
     guidance: Literal["published", "aligned"] | None = "aligned"
     placement: Placement = "after_softmax"
-    semantic: bool = False
+    semantic: bool | Literal["instances"] = "instances"
     first_mask: Literal["single", "best", "weighted"] = "best"
     choice: Literal["predicted_iou", "agreement"] = "agreement"
     one_piece: bool = True
@@ -95,7 +96,7 @@ SETTINGS: dict[str, tuple[object, ...]] = {  # and what each may be
     "negative_point": (True, False),
     "guidance": (None, "published", "aligned"),
     "placement": ("after_softmax", "before_softmax"),
-    "semantic": (True, False),
+    "semantic": (True, False, "instances"),
     "first_mask": ("single", "best", "weighted"),
     "choice": ("predicted_iou", "agreement"),
     "one_piece": (True, False),

@@ -41,13 +41,19 @@ def first_decode(
     embedding: ImageEmbedding,
     prior: LocationPrior,
     concept: Concept,
+    *,
+    alone: bool = True,
 ) -> Step:
-    """The mask of the prior's points, with guidance and semantic prompt where the concept's recipe has them."""
+    """The mask of the prior's points, with guidance and semantic prompt where the concept's recipe has them.
+
+    alone: whether the photo holds the object once, as for `location.locate`.
+    """
     recipe, scale_weights, guidance = concept.recipe, concept.scale_weights, NO_GUIDANCE
-    if prior.attention is not None or recipe.semantic:
+    semantic = recipe.semantic is True or (recipe.semantic == "instances" and not alone)
+    if prior.attention is not None or semantic:
         guidance = Guidance(
             attention=None if prior.attention is None else prior.attention[None],
-            semantic=concept.semantic[None] if recipe.semantic else None,
+            semantic=concept.semantic[None] if semantic else None,
             placement=recipe.placement,
         )
     candidates = backbone.decode(embedding, prompt_of(prior), guidance)

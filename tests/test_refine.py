@@ -104,12 +104,12 @@ def test_a_refinement_that_finds_nothing_ends_the_cascade():
     assert len(backbone.asked) == 1
 
 
-def first(recipe: Recipe, scale_weights=None, *, prior=PRIOR) -> tuple[Step, Any]:
+def first(recipe: Recipe, scale_weights=None, *, prior=PRIOR, alone=True) -> tuple[Step, Any]:
     backbone = Rehearsed(answer(0.4, 0.2, 0.6, 0.1))
     nothing = Cells(torch.ones(0, 3), None)
     none = summarise(nothing, nothing)
     concept = Concept("x", recipe, "rehearsed", "0", SEMANTIC, SEMANTIC, none, no_portrait(), scale_weights)
-    step = first_decode(backbone, EMBEDDING, prior, concept)
+    step = first_decode(backbone, EMBEDDING, prior, concept, alone=alone)
     return step, backbone.asked[0]
 
 
@@ -162,6 +162,14 @@ def test_guidance_and_semantic_prompt_enter_the_first_decode_each_where_the_reci
     assert guidance.attention is None
     _, (_, guidance) = first(replace(PLAIN, semantic=False), prior=replace(PRIOR, attention=None))
     assert guidance is NO_GUIDANCE
+
+
+@pytest.mark.parametrize(("semantic", "asked"), [(True, (True, True)), (False, (False, False))])
+def test_the_semantic_prompt_may_be_kept_for_where_every_instance_is_asked_for(semantic, asked):
+    for recipe, expected in ((semantic, asked), ("instances", (False, True))):
+        for alone, wanted in zip((True, False), expected, strict=True):
+            _, (_, guidance) = first(replace(PLAIN, semantic=recipe), alone=alone)
+            assert (guidance.semantic is not None) == wanted
 
 
 def test_the_priors_points_are_one_prompt():
