@@ -7,6 +7,7 @@ the output folder and, as one JSON line per photo, to stdout; everything meant f
 import argparse
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -189,7 +190,8 @@ def _eval(options: argparse.Namespace) -> int:
 
     from persam.eval import compare, predict, report, sheet, table
 
-    recipes = [name for words in options.recipes or ["persam"] for name in words.split(",")]
+    between = re.compile(r",(?![^(]*\))")  # a comma within brackets is part of a setting
+    recipes = [name for words in options.recipes or ["persam"] for name in between.split(words)]
     for name in recipes:
         predict.check(name)
     _make_writable(options.output)

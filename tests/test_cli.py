@@ -335,6 +335,16 @@ def test_eval_prints_a_table_and_says_where_everything_is(persam):
     assert len(Path("rows.csv").read_text().splitlines()) == 1 + 3 * 3
 
 
+@pytest.mark.usefixtures("colours", "data", "calibrated")
+def test_eval_takes_a_variation_with_several_boxes_among_others(persam):
+    code, out, _ = persam(
+        f"{EVAL} --recipe persam@boxes=(False,True)@parts=0,persam@boxes=(True,),oracle_box --no-sheet"
+    )
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines()[2:]]
+    assert names == ["persam@boxes=(False,True)@parts=0", "persam@boxes=(True,)", "oracle_box"]
+
+
 @pytest.mark.usefixtures("data", "calibrated")
 def test_eval_goes_on_where_it_was_and_shows_objects_when_asked(persam, colours):
     persam(f"{EVAL} --no-sheet")
