@@ -31,7 +31,7 @@ class Recipe:
         the photo is not taken too; and move a point that a thin object missed onto it.
     boxes: one refinement each; True adds the box of the mask before it to the prompt (section 3.2, cascade).
     zoom: look at the object again in a cut-out of the photo, where a small one has more of the network's input: a
-        refinement with a box, beside which another one in the whole photo is worth nothing.
+        refinement with a box, beside which one more in the whole photo gives the album what it takes from PerSeg.
     parts: how many parts of the object have a positive point of their own, beside the likeliest cell's, so that a
         rider's bike is meant too.
     places: where every instance is asked for, how many places in a row may show something else, the likeliest first,

@@ -356,6 +356,7 @@ def _paste(view: View, surroundings: np.ndarray, box_xyxy: np.ndarray) -> View:
 
 
 def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Under another light, by another camera: saturation, contrast, brightness, tint, at times blur; or as it was."""
     if rng.random() < 0.2:
         return rgb
     picture = rgb.astype(np.float32)
