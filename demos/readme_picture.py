@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 import persam
-from persam import demo, draw
-from persam.io import read_image, read_mask
+from persam.eval import demo
+from persam.io import draw
+from persam.io.images import read_image, read_mask
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "data" / "examples"

@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from persam.concept import Concept
     from persam.errors import PerSAMError
+    from persam.io.results import Segmentation
+    from persam.method.concept import Concept
+    from persam.method.prompts import Box, Points, Polygon, Scribble
+    from persam.method.recipes import RECIPES, Recipe
     from persam.model import PerSAM, load, segment
-    from persam.recipes import RECIPES, Recipe
-    from persam.reference import Box, Points, Polygon, Scribble
-    from persam.segmentation import Segmentation
 
 __version__ = "0.1.0"
 
@@ -24,14 +24,14 @@ _HOMES = {
     "segment": "model",
     "load": "model",
     "PerSAM": "model",
-    "Concept": "concept",
-    "Segmentation": "segmentation",
-    "Recipe": "recipes",
-    "RECIPES": "recipes",
-    "Box": "reference",
-    "Points": "reference",
-    "Polygon": "reference",
-    "Scribble": "reference",
+    "Concept": "method.concept",
+    "Segmentation": "io.results",
+    "Recipe": "method.recipes",
+    "RECIPES": "method.recipes",
+    "Box": "method.prompts",
+    "Points": "method.prompts",
+    "Polygon": "method.prompts",
+    "Scribble": "method.prompts",
     "PerSAMError": "errors",
 }
 __all__ = [

@@ -9,23 +9,24 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from persam import backbones, io
-from persam import concept as concepts
-from persam.backbones.base import Backbone
-from persam.concept import Concept, Reference
 from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.geometry import box_of, cell_cover
-from persam.location import locate
-from persam.portrait import Portrait, resemblance
-from persam.presence import presence, threshold_of
-from persam.recipes import PERSAM, Recipe, find, tuned
-from persam.reference import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
-from persam.refine import first_decode, mask_logits, prompt_of, refine
-from persam.scales import fit_weights
-from persam.segmentation import Segmentation
-from persam.targets import Target, iter_targets
+from persam.io import images as io
+from persam.io.album import Target, iter_targets
+from persam.io.results import Segmentation
+from persam.method import concept as concepts
+from persam.method.calibration import presence, threshold_of
+from persam.method.concept import Concept, Reference
+from persam.method.crop_refine import look_again
+from persam.method.location import locate
+from persam.method.prompts import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
+from persam.method.recipes import PERSAM, Recipe, find, tuned
+from persam.method.refine import first_decode, mask_logits, prompt_of, refine
+from persam.method.scales import fit_weights
+from persam.method.verify import Portrait, resemblance
+from persam.sam import load as backbones
+from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
-from persam.zoom import look_again
 
 Array = np.ndarray[Any, Any]
 INSTANCE_COVER = 0.1  # share of a cell that an instance covers for the cell to be taken
@@ -53,7 +54,7 @@ class PerSAM:
     """A backbone that learns concepts and finds them.
 
     Args:
-        backbone: as `persam.backbones.load` gives it.
+        backbone: as `persam.sam.load.load` gives it.
         recipe: the settings that `learn` uses when it is not told otherwise.
         threshold: the presence, 0..1, from which on an object counts as present; None takes the one fitted for the
             backbone. A backbone without one refuses nothing: `persam eval absence` finds its threshold.

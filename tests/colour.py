@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import torch
 
-from persam.decoder import NO_GUIDANCE, Guidance
 from persam.geometry import Frame
-from persam.portrait import Portrait
+from persam.method.verify import Portrait
+from persam.sam.decoder import NO_GUIDANCE, Guidance
 from persam.types import Candidates, ImageEmbedding, Prompt
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)

@@ -4,8 +4,8 @@ from functools import partial
 
 import torch
 
-from persam.backbones._segment_anything import import_modeling
-from persam.backbones.base import SamBackbone
+from persam.sam._segment_anything import import_modeling
+from persam.sam.backbone import SamBackbone
 from tests.golden.fill import fill
 
 

@@ -40,7 +40,7 @@ def test_quickstart_finds_the_cat_in_both_pictures(tmp_path):
 def test_the_command_line_finds_it_and_goes_on_after_a_photo_that_is_not_there(tmp_path):
     examples = ROOT / "data" / "examples"
     words = [f"{examples}/photos/chelsea.jpg", f"{examples}/masks/cat.png", "none.jpg", f"{examples}/photos/garden.jpg"]
-    done = run(["-m", "persam.cli", "segment", *words, "-o", "found"], tmp_path)
+    done = run(["-m", "persam.cli.main", "segment", *words, "-o", "found"], tmp_path)
     assert done.returncode == 2
     none, garden = (json.loads(line) for line in done.stdout.splitlines())
     assert none["error"].startswith("cannot read the image none.jpg")

@@ -21,7 +21,7 @@ print(json.dumps({{"seconds": seconds, "modules": sorted({{name.split(".")[0] fo
 """
 
 HELP = """
-from persam.cli import main
+from persam.cli.main import main
 sys.argv = ["persam", "--help"]
 try:
     main()

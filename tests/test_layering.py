@@ -1,4 +1,4 @@
-"""Imports point down: every `persam/*.py` is parsed, and an import of a higher row fails."""
+"""The order of the house: imports point down, between the wings and between the files of one wing."""
 
 import ast
 from collections.abc import Iterator
@@ -8,36 +8,63 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "persam"
 
-# A module may import its own row and the rows above it in this list. A package counts as one module.
-ROWS = (
+# From the ground up. A part imports parts of the rows above it in this list, never one of its own row: they are
+# independent of each other.
+WINGS = (
     {"errors"},
     {"geometry"},
     {"types"},
-    {"io", "draw", "formats", "weights"},
-    {"targets", "segmentation", "results"},
-    {"decoder"},
-    {"backbones"},
-    {"closeup"},
-    {"recipes", "prototypes", "portrait", "concept", "reference", "location", "refine", "zoom", "scales", "presence"},
+    {"io", "sam"},
+    {"method"},
     {"model"},
-    {"video", "eval", "engines", "dreambooth"},
+    {"tracking", "dreambooth", "engines", "eval", "studio"},
     {"__init__"},
-    {"cli", "command_line", "demo", "serve", "__main__"},
+    {"cli"},
 )
-# These may import less than their row would let them.
-ONLY = {
-    "io": {"errors", "types"},
-    "draw": {"errors", "types"},
-    "formats": {"errors", "types"},
+# The same within a wing: a file imports files of the rows above it.
+FILES = {
+    "io": (
+        {"write", "rle", "images"},
+        {"draw", "album", "formats"},
+        {"results"},
+        {"folder"},
+    ),
+    "sam": (
+        {"_segment_anything", "checkpoint", "weights", "malloc", "decoder"},
+        {"backbone"},
+        {"crop", "vit", "nano"},
+        {"tiny_vit", "lora"},
+        {"load"},
+    ),
+    "method": (
+        {"recipes", "prototypes", "scales", "calibration"},
+        {"verify"},
+        {"concept"},
+        {"location"},
+        {"refine"},
+        {"prompts", "crop_refine"},
+    ),
+    "eval": (
+        {"episodes", "metrics"},
+        {"datasets", "scores"},
+        {"table", "report"},
+        {"benchmark"},
+        {"predict", "sheet", "demo"},
+        {"compare", "tables"},
+    ),
+    "cli": (
+        {"arguments"},
+        {"main"},
+    ),
 }
-# Imported by one package alone, and there inside functions: `import persam` must not need them.
-CONFINED = {"segment_anything": "backbones", "ray": "engines"}
+# Imported by one wing alone, and there inside functions: `import persam` must not need them.
+CONFINED = {"segment_anything": "sam", "ray": "engines", "diffusers": "dreambooth", "gradio": "studio"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
 
 
 def module_names(package: Path) -> dict[str, Path]:
-    """`persam`, `persam.types`, `persam.backbones.sam`, ... and their files."""
+    """`persam`, `persam.types`, `persam.sam.vit`, ... and their files."""
     names = {}
     for path in sorted(package.rglob("*.py")):
         parts = [package.name, *path.relative_to(package).with_suffix("").parts]
@@ -45,20 +72,21 @@ def module_names(package: Path) -> dict[str, Path]:
     return names
 
 
-def part_of(module: str) -> str:
-    """The name that ROWS knows a module by: `persam.backbones.sam` is `backbones`, `persam` itself `__init__`."""
-    return module.split(".")[1] if "." in module else "__init__"
+def part_of(module: str, depth: int) -> str:
+    """`persam.sam.vit` is `sam` at depth 1 and `vit` at depth 2; a package itself is `__init__`."""
+    names = module.split(".")
+    return names[depth] if len(names) > depth else "__init__"
 
 
-def row_of(part: str) -> int:
-    for number, row in enumerate(ROWS):
+def row_of(part: str, rows: tuple[set[str], ...], table: str) -> int:
+    for number, row in enumerate(rows):
         if part in row:
             return number
-    pytest.fail(f"persam has a module {part!r} that no row of ROWS names: add it to the row it belongs to")
+    pytest.fail(f"no row of {table} names {part!r}: add it to the row it belongs to")
 
 
 def imports(source: str, module: str, known: set[str], *, is_package: bool) -> Iterator[tuple[str, int, bool]]:
-    """What the source imports, the line, and whether it does so while it is itself being imported."""
+    """What the source imports, the line, and whether it does so inside a function."""
     tree = ast.parse(source)
     lazy = {
         inner
@@ -85,23 +113,32 @@ def imports(source: str, module: str, known: set[str], *, is_package: bool) -> I
             yield target, node.lineno, node in lazy
 
 
+def points_up(module: str, target: str) -> bool:
+    """Whether an import of `target` by `module`, both of persam, is against the tables."""
+    wing, other = part_of(module, 1), part_of(target, 1)
+    if wing != other:
+        return row_of(other, WINGS, "WINGS") >= row_of(wing, WINGS, "WINGS")
+    file, other = part_of(module, 2), part_of(target, 2)
+    if wing not in FILES or file == other or "__init__" in (file, other):
+        return False
+    rows, table = FILES[wing], f"FILES[{wing!r}]"
+    return row_of(other, rows, table) >= row_of(file, rows, table)
+
+
 def violations(module: str, source: str, known: set[str], *, is_package: bool = False) -> list[str]:
     """Every import of the source that the tables above forbid, as a line to read."""
-    part = part_of(module)
-    row, found = row_of(part), []
+    found = []
+    wing = part_of(module, 1)
+    row_of(wing, WINGS, "WINGS")
+    if wing in FILES and part_of(module, 2) != "__init__":
+        row_of(part_of(module, 2), FILES[wing], f"FILES[{wing!r}]")
     for target, line, lazily in imports(source, module, known, is_package=is_package):
         root = target.split(".")[0]
-        if root == "persam":
-            other = part_of(target)
-            if other == part:
-                continue
-            if part in ONLY and other not in ONLY[part]:
-                found.append(f"{module}:{line} imports {target}; {part} may import {sorted(ONLY[part])} only")
-            elif row_of(other) > row:
-                found.append(f"{module}:{line} imports {target}, which is above it")
+        if root == "persam" and points_up(module, target):
+            found.append(f"{module}:{line} imports {target}, which does not lie below it")
         elif root in OUTSIDE:
             found.append(f"{module}:{line} imports {target}, which is not in the wheel")
-        elif root in CONFINED and part != CONFINED[root]:
+        elif root in CONFINED and wing != CONFINED[root]:
             found.append(f"{module}:{line} imports {target}; only persam.{CONFINED[root]} may")
         elif root in CONFINED and not lazily:
             found.append(f"{module}:{line} imports {target} at import time; do it inside the function that needs it")
@@ -115,30 +152,36 @@ def test_imports_of_persam_point_down():
         for module, path in modules.items()
         for line in violations(module, path.read_text(), set(modules), is_package=path.name == "__init__.py")
     ]
-    assert "persam.errors" in modules  # the walk found the package
+    assert "persam.sam.vit" in modules  # the walk found the package
     assert not found, "\n".join(found)
 
 
-KNOWN = {"persam", "persam.types", "persam.model", "persam.io", "persam.backbones", "persam.backbones.base"}
+KNOWN = {"persam", "persam.types", "persam.model", "persam.io", "persam.io.images", "persam.sam", "persam.sam.load"}
+KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persam.method", "persam.method.refine"}
 
 
 @pytest.mark.parametrize(
     ("module", "source", "complaint"),
     [
-        ("persam.geometry", "import persam.types", "persam.geometry:1 imports persam.types, which is above it"),
-        ("persam.types", "from persam.model import PerSAM", "imports persam.model, which is above it"),
-        ("persam.types", "from persam import model", "imports persam.model, which is above it"),
-        ("persam.types", "from persam import segment", "imports persam, which is above it"),
-        ("persam.types", "from . import model", "imports persam.model, which is above it"),
-        ("persam.types", "def late():\n    import persam.model", "persam.types:2 imports persam.model"),
-        ("persam.backbones.base", "from ..model import PerSAM", "imports persam.model, which is above it"),
-        ("persam.types", "import_module('persam.model')", "imports persam.model, which is above it"),
+        ("persam.geometry", "import persam.types", "persam.geometry:1 imports persam.types, which does not lie below"),
+        ("persam.types", "from persam.model import PerSAM", "imports persam.model, which"),
+        ("persam.types", "from persam import model", "imports persam.model, which"),
+        ("persam.types", "from persam import segment", "imports persam, which"),
+        ("persam.types", "from . import model", "imports persam.model, which"),
+        ("persam.types", "def late():\n    import persam.model", "persam.types:2 imports persam.model, which"),
+        ("persam.sam.backbone", "from ..model import PerSAM", "imports persam.model, which"),
+        ("persam.types", "import_module('persam.model')", "imports persam.model, which"),
+        ("persam.io.draw", "import persam.sam.load", "persam.io.draw:1 imports persam.sam.load, which"),  # its sibling
+        ("persam.eval.table", "from persam.tracking import Tracker", "imports persam.tracking, which"),
+        ("persam.sam.decoder", "from persam.sam.backbone import Backbone", "imports persam.sam.backbone, which"),
+        ("persam.sam.nano", "from persam.sam import crop", "imports persam.sam.crop, which"),
+        ("persam.method.location", "from .refine import refine", "imports persam.method.refine, which"),
         ("persam.model", "import training.train", "imports training.train, which is not in the wheel"),
-        ("persam.draw", "import persam.io", "draw may import ['errors', 'types'] only"),
-        ("persam.model", "def late():\n    import segment_anything", "only persam.backbones may"),
-        ("persam.backbones.sam", "import segment_anything", "at import time"),
-        ("persam.backbones.sam", "from segment_anything import modeling", "at import time"),
+        ("persam.model", "def late():\n    import segment_anything", "only persam.sam may"),
+        ("persam.sam.vit", "import segment_anything", "at import time"),
+        ("persam.sam.vit", "from segment_anything import modeling", "at import time"),
         ("persam.model", "def late():\n    import ray.data", "only persam.engines may"),
+        ("persam.model", "def late():\n    from diffusers import DDPMScheduler", "only persam.dreambooth may"),
     ],
 )
 def test_a_forbidden_import_is_named(module: str, source: str, complaint: str):
@@ -150,9 +193,10 @@ def test_a_forbidden_import_is_named(module: str, source: str, complaint: str):
     ("module", "source"),
     [
         ("persam.model", "from persam.types import Prompt\nfrom . import io, types\nimport torch"),
-        ("persam.backbones.sam", "from .base import SamBackbone\nfrom persam.backbones import base"),
-        ("persam.backbones.sam", "def build():\n    import_module('segment_anything.modeling')"),
-        ("persam.cli", "import persam"),
+        ("persam.sam.vit", "from .backbone import SamBackbone\nfrom persam.sam import backbone"),
+        ("persam.sam.vit", "def build():\n    import_module('segment_anything.modeling')"),
+        ("persam.eval.datasets.album", "from persam.eval.datasets import davis"),
+        ("persam.cli.main", "import persam"),
     ],
 )
 def test_an_import_that_points_down_is_allowed(module: str, source: str):
@@ -160,11 +204,18 @@ def test_an_import_that_points_down_is_allowed(module: str, source: str):
 
 
 def test_a_relative_import_in_a_package_starts_at_the_package():
-    assert violations("persam.backbones", "from . import base", KNOWN, is_package=True) == []
-    [found] = violations("persam.backbones", "from .. import model", KNOWN, is_package=True)
+    assert violations("persam.sam", "from . import backbone", KNOWN, is_package=True) == []
+    [found] = violations("persam.sam", "from .. import model", KNOWN, is_package=True)
     assert "imports persam.model" in found
 
 
-def test_a_module_without_a_row_says_to_add_one():
-    with pytest.raises(pytest.fail.Exception, match="'helpers' that no row of ROWS names: add it to the row"):
-        violations("persam.helpers", "", KNOWN)
+@pytest.mark.parametrize(
+    ("module", "complaint"),
+    [
+        ("persam.helpers", "no row of WINGS names 'helpers': add it to the row"),
+        ("persam.method.helpers", r"no row of FILES\['method'\] names 'helpers': add it to the row"),
+    ],
+)
+def test_a_module_without_a_row_says_to_add_one(module: str, complaint: str):
+    with pytest.raises(pytest.fail.Exception, match=complaint):
+        violations(module, "", KNOWN)

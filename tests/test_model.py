@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 import persam
-from persam.concept import Concept
 from persam.errors import ConceptError, ImageError, MaskError, PerSAMError
+from persam.method.calibration import CALIBRATIONS, Calibration
+from persam.method.concept import Concept
+from persam.method.prompts import Box
+from persam.method.recipes import PERSAM, RECIPES
 from persam.model import PerSAM
-from persam.presence import CALIBRATIONS, Calibration
-from persam.recipes import PERSAM, RECIPES
-from persam.reference import Box
 from tests.colour import BLUE, GREEN, GREY, RED, ColourBackbone, mask, photo
 from tests.networks import small_backbone
 
@@ -415,8 +415,8 @@ def test_a_bad_photo_comes_after_the_results_before_it(model, red, album):
 @pytest.fixture
 def quick_fit(monkeypatch):
     """PerSAM-F's thousand steps cut to sixty larger ones; tests/test_scales.py holds the real fit."""
-    monkeypatch.setattr("persam.scales.STEPS", 60)
-    monkeypatch.setattr("persam.scales.LEARNING_RATE", 1e-2)
+    monkeypatch.setattr("persam.method.scales.STEPS", 60)
+    monkeypatch.setattr("persam.method.scales.LEARNING_RATE", 1e-2)
 
 
 # ---- objects as small, thin or large as they come

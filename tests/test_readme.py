@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from demos import readme_picture
-from persam import weights
-from persam.cli import command_line
-from persam.eval import readme
-from persam.recipes import RECIPES
+from persam.cli.main import command_line
+from persam.eval import tables as readme
+from persam.method.recipes import RECIPES
+from persam.sam import weights
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -108,7 +108,7 @@ def test_each_step_of_the_paper_is_in_the_file_that_the_map_names(row):
 
 def test_the_results_are_what_the_rows_give():
     rows = readme.read_rows(ROOT / "data" / "results" / "eval.csv")
-    assert readme.with_tables(README, rows) == README, "run `python -m persam.eval.readme`"
+    assert readme.with_tables(README, rows) == README, "run `python -m persam.eval.tables`"
 
 
 def test_the_model_card_is_in_the_wheel_and_names_the_command_that_trains():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from persam.backbones.nano import INPUT_SIZE, NanoSam, from_tensors
+from persam.sam.nano import INPUT_SIZE, NanoSam, from_tensors
 from training import prompts
 from training.objectives import LocationLoss, iou
 from training.scenes import Photos, View, whole_view

@@ -1,8 +1,8 @@
 """Fit the map that nano tells objects apart by: `python -m training.identity nano.safetensors --archive train.zip ...`.
 
-The network stays as it is. Its features of every depth (`persam.backbones.nano.levels`) go through one linear map. That
+The network stays as it is. Its features of every depth (`persam.sam.nano.levels`) go through one linear map. That
 is fitted so that an object resembles itself in another view more than it resembles any other object, by the measure by
-which finds are recognised (`persam.portrait`). It starts at the features' principal directions.
+which finds are recognised (`persam.method.verify`). It starts at the features' principal directions.
 """
 
 import argparse
@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from persam.backbones.base import SamBackbone
-from persam.backbones.nano import IDENTITY_WIDTH, build
 from persam.eval.scores import area_under_roc
 from persam.geometry import box_of
-from persam.portrait import Portrait, mutual_likeness
-from persam.prototypes import Cells, likeness
+from persam.method.prototypes import Cells, likeness
+from persam.method.verify import Portrait, mutual_likeness
+from persam.sam.backbone import SamBackbone
+from persam.sam.nano import IDENTITY_WIDTH, build
 from training.scenes import CROWDS, Photos, draw_thing, moved, recolour
 from training.train import save
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from persam.decoder import NO_GUIDANCE, Guidance, predict_masks
+from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
 from persam.types import Prompt
 from training.objectives import target_features
 from training.scenes import MASK_STRIDE

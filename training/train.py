@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from persam.backbones.nano import WIDTH, NanoSam, build
-from persam.decoder import NO_GUIDANCE
+from persam.sam.decoder import NO_GUIDANCE
+from persam.sam.nano import WIDTH, NanoSam, build
 from training import prompts
 from training.held_out import best_iou, held_out, stack
 from training.objectives import LocationLoss, Strangers, identity_loss, segmentation_loss

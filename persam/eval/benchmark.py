@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from persam.errors import DataError, PerSAMError
-from persam.eval import absence, album, coco20i, davis, fss, lvis92i, parts, perseg, scores
+from persam.eval import scores
+from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, parts, perseg
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
-from persam.formats import write_bytes, write_mask
+from persam.io.formats import write_bytes, write_mask
 
 Setting = str | int | float | bool | None
 # Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 
 from persam.errors import DataError
-from persam.eval.coco_masks import Polygon, Rle, draw
+from persam.io.rle import Polygon, Rle, draw
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]

@@ -8,19 +8,19 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
-from persam.backbones import Backbone, SamBackbone
-from persam.concept import Concept
 from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.eval.benchmark import Predict, Run, Setting
 from persam.eval.episodes import Episode, Prediction
 from persam.eval.episodes import Target as Question
 from persam.eval.table import source_digest
 from persam.geometry import box_of
+from persam.io.album import Target
+from persam.io.results import Segmentation
+from persam.method.concept import Concept
+from persam.method.recipes import find
+from persam.method.refine import mask_logits
 from persam.model import PerSAM
-from persam.recipes import find
-from persam.refine import mask_logits
-from persam.segmentation import Segmentation
-from persam.targets import Target
+from persam.sam.load import Backbone, SamBackbone
 from persam.types import ImageEmbedding, Prompt
 
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is

@@ -18,7 +18,7 @@ from persam.eval.metrics import (
     region_similarity,
     video_statistics,
 )
-from persam.presence import fit
+from persam.method.calibration import fit
 
 Array = np.ndarray[Any, Any]
 FITTED = "each half of the objects, threshold fitted on the other"  # a row's name

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from persam import draw
 from persam.eval.benchmark import Evaluation, answers
 from persam.eval.episodes import Answer, Episode, Reference, Target
 from persam.eval.metrics import iou
-from persam.formats import write_picture
+from persam.io import draw
+from persam.io.formats import write_picture
 
 Array = np.ndarray[Any, Any]
 Picture = UInt8[Array, "h w 3"]

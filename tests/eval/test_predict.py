@@ -12,9 +12,9 @@ from persam.eval.benchmark import BENCHMARKS, evaluate
 from persam.eval.compare import compare
 from persam.eval.predict import ORACLE, check, oracle_box, predictor, run_of, weights_digest
 from persam.eval.table import source_digest
+from persam.method.calibration import CALIBRATIONS, Calibration
+from persam.method.recipes import PERSAM
 from persam.model import PerSAM
-from persam.presence import CALIBRATIONS, Calibration
-from persam.recipes import PERSAM
 from tests.colour import ColourBackbone, mask
 from tests.eval.scenes import PLACES, davis
 from tests.networks import small_backbone

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from persam import draw
 from persam.eval import report, sheet
 from persam.eval.benchmark import BENCHMARKS, Evaluation, export
 from persam.eval.episodes import Answer, Prediction, Target
 from persam.eval.scores import Metrics, Row
+from persam.io import draw
 from tests.colour import RED
 from tests.eval.scenes import davis
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from persam.backbones import nano
+from persam.sam.load import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane
 from training import held_out as command
 from training.held_out import best_iou, held_out, stack

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from persam.backbones import nano
 from persam.geometry import box_of
-from persam.prototypes import Cells
+from persam.method.prototypes import Cells
+from persam.sam.load import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane
 from training import identity
 from training.identity import HEAD, VIEWS, Sights

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from persam.backbones.nano import build
-from persam.decoder import NO_GUIDANCE
+from persam.sam.decoder import NO_GUIDANCE
+from persam.sam.nano import build
 from persam.types import Prompt
 from training import prompts
 

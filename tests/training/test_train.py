@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import persam
-from persam.backbones import nano
+from persam.sam.load import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane, write_archive
 from training import average, held_out, train
 from training.objectives import LocationLoss, Strangers

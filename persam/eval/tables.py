@@ -1,0 +1,177 @@
+"""The README's tables, written from the rows of an evaluation's CSV: `python -m persam.eval.tables`.
+
+Nobody types a number: what stands between the README's two marks is what this file makes of the CSV, and a test holds
+that it is. Of a benchmark, model and recipe the last row counts. Recipes varied in one setting have a table of their
+own, beside the recipe that they vary as the same commit measured it; other recipes without a name stay in the CSV.
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from persam.errors import DataError
+from persam.eval.predict import ORACLE
+from persam.eval.scores import FITTED
+from persam.eval.table import COLUMNS
+from persam.io.formats import write_bytes
+from persam.method.recipes import RECIPES
+
+BEGIN = "<!-- results: written by `python -m persam.eval.tables`, not by hand -->"
+END = "<!-- end of results -->"
+EMPTY = "Nothing is measured yet: `persam eval` writes `data/results/eval.csv`."
+MEAN = "mean"  # the row over objects
+
+# the benchmarks of a table, what it is called, and its columns: heading and the CSV's column
+TABLES = (
+    (
+        ("perseg", "album", "fss1000", "coco20i", "lvis92i", "pascal_part", "paco_part"),
+        "Masks",
+        (("mIoU", "iou"), ("boundary IoU", "biou"), ("point on the object", "located")),
+    ),
+    (
+        ("davis2016", "davis2017"),
+        "Video",
+        (("J&F", "jf"), ("J", "j_mean"), ("F", "f_mean")),
+    ),
+    (
+        ("absence",),
+        "Presence",
+        (("absent refused", "refused"), ("present accepted", "accepted"), ("AUROC", "auroc")),
+    ),
+)
+ABLATION = "persam"  # the recipe whose variations are told
+# benchmark, and the CSV's column of it
+ABLATED = (("album", "iou"), ("album", "located"), ("perseg", "iou"), ("absence", "refused"), ("absence", "accepted"))
+RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", ORACLE)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of an evaluation's CSV; none where there is no such file yet.
+
+    Raises:
+        DataError: the file has other columns, or a row has more or fewer cells.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise DataError(f"{path} does not have an evaluation's columns. Name the file that `persam eval` wrote.")
+        rows = list(reader)
+    for row in rows:
+        if None in row or None in row.values():
+            raise DataError(f"a row of {path} does not have {len(COLUMNS)} cells: {row}. Remove it.")
+    return rows
+
+
+def tables(rows: Sequence[dict[str, str]]) -> str:
+    """Markdown: a table a kind of benchmark, a line a benchmark, model and recipe, and where they were measured."""
+    newest = _newest(rows)
+    parts: list[str] = []
+    for benchmarks, title, columns in TABLES:
+        lines = [_line(row, _objects(row, rows), columns) for row in newest if row["benchmark"] in benchmarks]
+        if lines:
+            heads = ("benchmark", "model", "recipe", *(head for head, _ in columns), "of", "s a photo", "commit")
+            rule = "|".join(["---"] * 3 + ["---:"] * len(columns) + ["---", "---:", "---"])
+            parts.append("\n".join([f"**{title}**", "", f"| {' | '.join(heads)} |", f"|{rule}|", *lines]))
+    if not parts:
+        return EMPTY
+    if varied := _ablation(rows):
+        parts.append(varied)
+    machines = sorted({row["machine"] for row in newest})
+    return "\n\n".join(
+        [*parts, f"In percent, except seconds; the mean over objects. Measured on {'; '.join(machines)}."]
+    )
+
+
+def with_tables(readme: str, rows: Sequence[dict[str, str]]) -> str:
+    """The README's text with what stands between its marks replaced.
+
+    Raises:
+        DataError: the marks are not there, once each and in order.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        raise DataError(f"the README needs the marks {BEGIN} and {END}, once each.")
+    return f"{before}{BEGIN}\n{tables(rows)}\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m persam.eval.tables", description="Write the README's tables.")
+    parser.add_argument("--csv", type=Path, default=Path("data/results/eval.csv"), help="rows (%(default)s)")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="is rewritten (%(default)s)")
+    options = parser.parse_args(arguments)
+    text = with_tables(options.readme.read_text(encoding="utf-8"), read_rows(options.csv))
+    write_bytes(text.encode(), options.readme)
+
+
+def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The last rows over objects of every benchmark, model and named recipe, in the order of the tables."""
+    order = [benchmark for benchmarks, _, _ in TABLES for benchmark in benchmarks]
+    over = [row for row in rows if row["object"] in (MEAN, FITTED) and row["benchmark"] in order]
+    last = {(*_key(row), row["object"]): row for row in over}
+    named = [row for row in last.values() if row["recipe"] in (*RECIPES, ORACLE)]
+    ranks = {recipe: place for place, recipe in enumerate(RECIPE_ORDER)}
+    return sorted(
+        named, key=lambda row: (order.index(row["benchmark"]), row["model"], ranks.get(row["recipe"], len(ranks)))
+    )
+
+
+def _ablation(rows: Sequence[dict[str, str]]) -> str:
+    """What changes with each setting: the last variations of the recipe, beside it as the same commit measured it."""
+    means = {(row["recipe"], row["commit"], row["benchmark"]): row for row in rows if row["object"] == MEAN}
+    last = {row["recipe"]: row["commit"] for row in rows if row["recipe"].startswith(f"{ABLATION}@")}
+    lines = []
+    for recipe, commit in sorted(last.items()):
+        cells = []
+        for benchmark, column in ABLATED:
+            value, usual = (means.get((name, commit, benchmark), {}).get(column, "") for name in (recipe, ABLATION))
+            more = f"{100 * (float(value) - float(usual)):+.1f}" if value and usual else ""
+            cells.append(f"{_percent(value)} ({more})" if more else "-")
+        if set(cells) != {"-"}:
+            lines.append(f"| `{recipe.removeprefix(f'{ABLATION}@')}` | {' | '.join(cells)} | {commit[:7]} |")
+    if not lines:
+        return ""
+    head = "| changed | album mIoU | point on the object | PerSeg mIoU | absent refused | present accepted | commit |"
+    title = f"**What each setting of `{ABLATION}` is worth**: the number with it changed, and by how much that is more"
+    return "\n".join([title, "", head, f"|---|{'---:|' * len(ABLATED)}---|", *lines])
+
+
+def _key(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["benchmark"], row["model"], row["recipe"]
+
+
+def _objects(summary: dict[str, str], rows: Sequence[dict[str, str]]) -> int:
+    """How many objects a summary is the mean of: the rows above it, up to another run's."""
+    place = next(number for number, row in enumerate(rows) if row is summary)
+    count = 0
+    for row in reversed(rows[:place]):
+        same = _key(row) == _key(summary) and row["fingerprint"] == summary["fingerprint"]
+        if not same or row["object"] in (MEAN, FITTED) or row["date"] != summary["date"]:
+            break
+        count += 1
+    return count
+
+
+def _line(row: dict[str, str], objects: int, columns: Sequence[tuple[str, str]]) -> str:
+    count = int(row["n"])
+    cells = [row["benchmark"], row["model"], f"`{row['recipe']}`"]
+    cells += [_percent(row[column]) for _, column in columns]
+    whose = f"{objects} object{'s' if objects != 1 else ''}" if row["object"] == MEAN else row["object"]
+    cells += [f"{count} photos, {whose}"]
+    cells += [f"{float(row['seconds']) / count:.2f}" if count else "", _commit(row)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _percent(value: str) -> str:
+    return f"{100 * float(value):.1f}" if value else "-"
+
+
+def _commit(row: dict[str, str]) -> str:
+    return f"{row['commit'][:7]}{', changed' if row['dirty'] == 'True' else ''}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Every way of pointing at the object becomes a mask: by hand, or by the backbone, which is asked just that."""
+
+import numpy as np
+import pytest
+import torch
+
+from persam.errors import MaskError
+from persam.method.prompts import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
+from tests.colour import GREY, RED, ColourBackbone, mask, photo
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("box:10,20,200,300", Box(10, 20, 200, 300)),
+        ("box: 1.5, 2, 3, 4.25", Box(1.5, 2, 3, 4.25)),
+        ("point:40,50", Points(((40, 50),))),
+        ("points:40,50;60,70", Points(((40, 50), (60, 70)))),
+        ("points:40,50;-10,12", Points(((40, 50),), ((10, 12),))),
+        ("points: 40,50 ; 60,70 ;", Points(((40, 50), (60, 70)))),
+        ("polygon:1,2;5,2;5,6", Polygon(((1, 2), (5, 2), (5, 6)))),
+        ("scribble:1,2;5,2", Scribble(((1, 2), (5, 2)))),
+    ],
+)
+def test_a_hint_in_words(text: str, hint: Hint):
+    assert parse_hint(text) == hint
+
+
+@pytest.mark.parametrize("text", ["mask.png", "album/box.png", "C:\\masks\\rex.png", "circle:1,2,3", "box"])
+def test_what_does_not_begin_as_a_hint_is_a_path(text):
+    assert parse_hint(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("box:1,2,3", "4 finite numbers are needed, got '1,2,3'"),
+        ("box:1,2,3,four", "could not convert string to float: 'four'"),
+        ("box:1,2,3,nan", "4 finite numbers are needed"),
+        ("points:1;2", "2 finite numbers are needed, got '1'"),
+        ("polygon:1,2,3;4,5;6,7", "2 finite numbers are needed"),
+        ("polygon:1,2;-4,5;6,7;8,9", "a polygon has no places outside, got '-4,5'"),
+        ("scribble:1,2;-4,5", "a scribble has no places outside, got '-4,5'"),
+    ],
+)
+def test_numbers_that_cannot_be_read_are_quoted_with_the_right_form(text, reason):
+    with pytest.raises(MaskError) as error:
+        parse_hint(text)
+    assert str(error.value).startswith(f"cannot read {text!r}: {reason}")
+    assert "Write box:x0,y0,x1,y1 or points:x,y;x,y or polygon" in str(error.value)
+
+
+def marked(hint: Hint, rgb=None) -> tuple[np.ndarray, ColourBackbone]:
+    backbone = ColourBackbone()
+    return mask_from_hint(hint, backbone, backbone.encode(photo() if rgb is None else rgb)), backbone
+
+
+def test_a_polygon_is_filled_without_asking_the_backbone():
+    found, backbone = marked(Polygon(((2, 1), (6, 1), (2, 5))))
+    expected = np.zeros((64, 64), bool)
+    for row, columns in {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}.items():  # corners and edges belong to it
+        expected[row, 2 : 2 + columns] = True
+    np.testing.assert_array_equal(found, expected)
+    assert backbone.prompts == []
+
+
+def test_a_polygon_over_the_photos_edge_is_cut_there():
+    found, _ = marked(Polygon(((60, 62), (64, 62), (64, 64), (60, 64))))
+    assert found.sum() == 4 * 2
+
+
+def test_a_box_goes_to_the_backbone_as_a_box():
+    found, backbone = marked(Box(8, 18, 31, 41))
+    np.testing.assert_array_equal(found, mask())
+    first, second = backbone.prompts
+    assert first.box_xyxy.tolist() == [[8, 18, 31, 41]]
+    assert first.points_xy is None
+    assert first.mask_logits is None
+    assert second.box_xyxy.tolist() == [[8, 18, 31, 41]]  # asked again, with the first answer
+    assert second.mask_logits.shape == (1, 1, 256, 256)
+    np.testing.assert_array_equal(second.mask_logits[0, 0, ::4, ::4] > 0, mask())
+
+
+def test_points_go_to_the_backbone_with_their_labels():
+    found, backbone = marked(Points(((15, 25), (20, 30)), ((1, 2),)))
+    np.testing.assert_array_equal(found, mask())
+    assert backbone.prompts[0].points_xy.tolist() == [[[15, 25], [20, 30], [1, 2]]]
+    assert backbone.prompts[0].labels.tolist() == [[1, 1, 0]]
+    assert backbone.prompts[0].box_xyxy is None
+
+
+def test_a_scribble_is_a_few_points_from_end_to_end():
+    line = tuple((10.0 + i, 22.0) for i in range(20))
+    found, backbone = marked(Scribble(line))
+    np.testing.assert_array_equal(found, mask())
+    points = backbone.prompts[0].points_xy[0]
+    assert points.shape == (8, 2)
+    assert points[0].tolist() == [10, 22]
+    assert points[-1].tolist() == [29, 22]
+    assert torch.equal(backbone.prompts[0].labels, torch.ones(1, 8))
+
+
+def test_a_scribble_of_two_places_is_two_points():
+    _, backbone = marked(Scribble(((12, 22), (14, 30))))
+    assert backbone.prompts[0].points_xy.tolist() == [[[12, 22], [14, 30]]]
+
+
+def test_a_hint_counts_in_the_photos_own_pixels():
+    rgb = photo(hw=(128, 256), at_xyxy=(40, 60, 99, 103))  # the network sees it at a quarter
+    found, _ = marked(Points(((50, 70),)), rgb)
+    assert found.shape == (128, 256)
+    assert found[70, 50]
+    assert not found[30, 20]
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        (Box(30, 20, 10, 40), "is empty: its first corner must be above and left of the second"),
+        (Box(30, 20, 30, 40), "is empty: its first corner"),
+        (Box(float("nan"), 20, 30, 40), "is empty: its first corner"),
+        (Box(10, 20, 70, 40), r"\(70, 40\) lies outside the reference photo of 64x64 pixels"),
+        (Points(()), "points need at least one place inside the object"),
+        (Points((), ((3, 4),)), "points need at least one place inside the object"),
+        (Points(((3, 65),)), r"\(3, 65\) lies outside the reference photo of 64x64"),
+        (Points(((3, 4),), ((-1, 4),)), r"\(-1, 4\) lies outside"),
+        (Points(((float("nan"), 4),)), r"\(nan, 4\) lies outside"),
+        (Polygon(((1, 1), (5, 5))), "a polygon needs at least three corners, and 2 were given"),
+        (Polygon(((1, 1), (5, 5), (99, 5))), r"\(99, 5\) lies outside"),
+        (Scribble(()), "a scribble needs at least one point on the object"),
+        (Scribble(((1, 99),)), r"\(1, 99\) lies outside"),
+    ],
+)
+def test_a_hint_that_marks_nothing_says_why(hint, message):
+    with pytest.raises(MaskError, match=message):
+        marked(hint)
+
+
+def test_a_backbone_that_finds_nothing_is_told_with_the_hint():
+    class Blind(ColourBackbone):
+        def decode(self, *arguments):
+            candidates = super().decode(*arguments)
+            candidates.logits.fill_(-8)
+            return candidates
+
+    backbone = Blind()
+    with pytest.raises(MaskError, match=r"nothing was found at Points\(.*in the 64x48 reference. Mark it closer, or"):
+        mask_from_hint(Points(((15, 25),)), backbone, backbone.encode(photo(hw=(48, 64))))
+
+
+def test_the_colour_stand_in_sees_what_a_person_sees():
+    backbone = ColourBackbone()
+    rgb = photo(colour=RED, ground=GREY)
+    embedding = backbone.encode(rgb)
+    here, there = embedding.features[:, 25, 15], embedding.features[:, 5, 5]
+    assert torch.cosine_similarity(here, there, dim=0) < 0.95

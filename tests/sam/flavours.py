@@ -1,0 +1,33 @@
+"""Every kind of model in small, with random weights that depend on nothing but a seed."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from persam.sam import nano, tiny_vit, vit
+from tests.golden.fill import fill
+
+SMALL = vit.Sizes(width=32, depth=4, heads=2, global_blocks=(1, 3), input_size=256, mlp_ratio=2.0)
+
+BUILD = {
+    "sam": lambda: vit.build(SMALL),
+    "vit_t": lambda: tiny_vit.build(256),
+    "nano": lambda: nano.build(256),
+}
+
+
+def network(flavour: str, seed: int = 7) -> nn.Module:
+    built = BUILD[flavour]()
+    built.load_state_dict(fill(built.state_dict(), seed))
+    return built
+
+
+def tensors(seed: int = 7) -> dict[str, Tensor]:
+    """The state dict of the small ViT."""
+    return dict(network("sam", seed).state_dict())
+
+
+def saved(content: object, path: Path) -> Path:
+    torch.save(content, path)
+    return path
