@@ -6,8 +6,6 @@ paste them elsewhere, so the truth of every pasted object is known. Coins are fo
 nothing is pasted. What is real and what is pasted: data/SOURCE.md.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

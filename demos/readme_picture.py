@@ -13,7 +13,8 @@ from PIL import Image
 import persam
 from persam.eval import demo
 from persam.io import draw
-from persam.io.images import read_image, read_mask
+from persam.io.images import read_image
+from persam.io.masks import read_mask
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "data" / "examples"
@@ -41,10 +42,7 @@ def drawn(model, reference, thing, targets, every):
     pictures, captions = [draw.overlay(rgb, mask, colour=draw.INSIDE)], [f"one photo and its mask: {thing}"]
     for name in targets:
         photo = EXAMPLES / "photos" / f"{name}.jpg"
-        if every:
-            found = next(model.segment_instances([photo], concept, limit=demo.LIMIT))
-        else:
-            found = [one for one in model.segment([photo], concept) if one.present]
+        [found] = model.segment(photo, concept, max_instances=demo.LIMIT if every else 1)
         masks = [one.mask for one in found]
         pictures.append(demo.draw_every(read_image(photo), masks))
         captions.append(judged(masks, EXAMPLES / "truth" / f"{name}_{thing}.png", every=every))

@@ -11,20 +11,22 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from persam.api import load, segment
     from persam.errors import PerSAMError
-    from persam.io.results import Segmentation
+    from persam.io.results import ImageResult, Segmentation
     from persam.method.concept import Concept
     from persam.method.prompts import Box, Points, Polygon, Scribble
     from persam.method.recipes import RECIPES, Recipe
-    from persam.model import PerSAM, load, segment
+    from persam.model import PerSAM
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "segment": "model",
-    "load": "model",
+    "segment": "api",
+    "load": "api",
     "PerSAM": "model",
     "Concept": "method.concept",
+    "ImageResult": "io.results",
     "Segmentation": "io.results",
     "Recipe": "method.recipes",
     "RECIPES": "method.recipes",
@@ -38,6 +40,7 @@ __all__ = [
     "RECIPES",
     "Box",
     "Concept",
+    "ImageResult",
     "PerSAM",
     "PerSAMError",
     "Points",

@@ -27,3 +27,11 @@ class OutputError(PerSAMError):
 
 class DataError(PerSAMError):
     """A benchmark's folder that does not hold what its layout promises."""
+
+
+class CalibrationError(PerSAMError):
+    """A calibration that cannot be loaded or fitted, or belongs to another backbone."""
+
+
+class NotCalibratedWarning(UserWarning):
+    """A backbone has no calibration, so that presence cannot be judged and nothing is refused."""

@@ -1,6 +1,7 @@
-"""What every test runs under: enforced shapes, one thread, and an account of what was not run."""
+"""What every test runs under: enforced shapes, one thread, a cache of its own, and an account of what was not run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start as well; before torch reads it
@@ -18,6 +19,34 @@ torch.set_num_threads(1)  # on tensors this small a second thread only waits for
 
 SHARED = "PERSAM_SHARED"  # a folder with golden tensors and photos that are not in the repository
 _left_out: list[str] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty cache, so that no calibration of the developer's changes a result; it holds the colour stand-in's."""
+    from persam.method.calibration import own_file
+    from tests.colour import CALIBRATION
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("PERSAM_CACHE", str(folder))
+        CALIBRATION.save(own_file(CALIBRATION.fingerprint))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def nano():
+    """The bundled model, loaded once."""
+    import persam
+
+    return persam.load("nano", device="cpu")
+
+
+@pytest.fixture
+def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PerSAM-F's thousand steps as a hundred of ten times the length; `method/test_scales.py` holds the real fit."""
+    monkeypatch.setattr("persam.method.scales.STEPS", 100)
+    monkeypatch.setattr("persam.method.scales.LEARNING_RATE", 1e-2)
 
 
 @pytest.fixture(scope="session")

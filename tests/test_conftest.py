@@ -1,5 +1,6 @@
 """The rules that every test runs under do hold."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -19,10 +20,10 @@ def test_against_shared_files(shared):
 
 
 def test_a_wrong_shape_is_an_error():
-    from persam.geometry import Frame, cell_cover
+    from persam.geometry import Frame, patch_cover
 
     with pytest.raises(TypeCheckError, match="mask"):
-        cell_cover(np.ones((4, 4, 3), bool), Frame((4, 4), 64))
+        patch_cover(np.ones((4, 4, 3), bool), Frame((4, 4), 64))
 
 
 def test_a_warning_is_an_error():
@@ -60,3 +61,8 @@ def test_a_wrong_folder_of_shared_files_is_an_error(pytester: pytest.Pytester, m
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*PERSAM_SHARED names *missing, which is not a folder*"])
+
+
+def test_a_calibration_of_the_developers_own_is_not_found(own_cache: Path):
+    assert os.environ["PERSAM_CACHE"] == str(own_cache)
+    assert sorted(path.name for path in own_cache.rglob("*.json")) == ["colours-1.json"]

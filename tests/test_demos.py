@@ -29,8 +29,8 @@ def test_quickstart_finds_the_cat_in_both_pictures(tmp_path):
     done = run([str(ROOT / "demos" / "quickstart.py"), "out"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
-        "Segmentation('object' in 'garden'",
-        "Segmentation('object' in 'gallery'",
+        "ImageResult('garden'",
+        "ImageResult('gallery'",
     ]
     assert iou_with_truth(tmp_path / "out" / "garden.png") > 0.8
     for name in ("garden.png", "garden_overlay.jpg", "gallery.png", "gallery_overlay.jpg"):
@@ -44,7 +44,8 @@ def test_the_command_line_finds_it_and_goes_on_after_a_photo_that_is_not_there(t
     assert done.returncode == 2
     none, garden = (json.loads(line) for line in done.stdout.splitlines())
     assert none["error"].startswith("cannot read the image none.jpg")
-    assert garden["present"]
-    assert iou_with_truth(tmp_path / garden["mask"]) > 0.8
+    (cat,) = garden["objects"]
+    assert cat["present"]
+    assert iou_with_truth(tmp_path / cat["mask"]) > 0.8
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 2

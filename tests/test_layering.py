@@ -17,6 +17,7 @@ WINGS = (
     {"io", "sam"},
     {"method"},
     {"model"},
+    {"api"},
     {"tracking", "dreambooth", "engines", "eval", "studio"},
     {"__init__"},
     {"cli"},
@@ -25,35 +26,40 @@ WINGS = (
 FILES = {
     "io": (
         {"write", "rle", "images"},
-        {"draw", "album", "formats"},
+        {"masks", "album", "draw"},
+        {"mask_files"},
         {"results"},
+        {"formats"},
         {"folder"},
     ),
     "sam": (
-        {"_segment_anything", "checkpoint", "weights", "malloc", "decoder"},
-        {"backbone"},
+        {"_segment_anything", "checkpoint", "sources", "malloc", "decoder"},
+        {"weights", "backbone"},
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
         {"load"},
     ),
+    # the paper, a step a file, in the order of its steps
     "method": (
-        {"recipes", "prototypes", "scales", "calibration"},
-        {"verify"},
+        {"recipes", "calibration", "scales"},
+        {"prototypes"},
+        {"verify", "prompts"},
         {"concept"},
-        {"location"},
-        {"refine"},
-        {"prompts", "crop_refine"},
+        {"find", "location", "decode"},
+        {"crop_refine"},
+        {"official", "ours"},
     ),
     "eval": (
-        {"episodes", "metrics"},
-        {"datasets", "scores"},
-        {"table", "report"},
-        {"benchmark"},
-        {"predict", "sheet", "demo"},
+        {"episodes", "metrics", "ablation"},
+        {"datasets", "scores", "demo"},
+        {"table", "report", "fit_location", "fit_verification"},
+        {"benchmark", "calibrate"},
+        {"predict", "sheet"},
         {"compare", "tables"},
     ),
     "cli": (
-        {"arguments"},
+        {"arguments", "shell"},
+        {"segment", "evaluate", "weights"},
         {"main"},
     ),
 }
@@ -157,7 +163,7 @@ def test_imports_of_persam_point_down():
 
 
 KNOWN = {"persam", "persam.types", "persam.model", "persam.io", "persam.io.images", "persam.sam", "persam.sam.load"}
-KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persam.method", "persam.method.refine"}
+KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persam.method", "persam.method.ours"}
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persa
         ("persam.eval.table", "from persam.tracking import Tracker", "imports persam.tracking, which"),
         ("persam.sam.decoder", "from persam.sam.backbone import Backbone", "imports persam.sam.backbone, which"),
         ("persam.sam.nano", "from persam.sam import crop", "imports persam.sam.crop, which"),
-        ("persam.method.location", "from .refine import refine", "imports persam.method.refine, which"),
+        ("persam.method.location", "from .ours import segment", "imports persam.method.ours, which"),
         ("persam.model", "import training.train", "imports training.train, which is not in the wheel"),
         ("persam.model", "def late():\n    import segment_anything", "only persam.sam may"),
         ("persam.sam.vit", "import segment_anything", "at import time"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from training.train import save
+from training.weights import save
 
 MOBILENET = "image_encoder.back."
 
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mobilenet", type=Path, help="weights of which only MobileNetV2 enters, by half")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    first, *others = [*options.weights, *([options.mobilenet] if options.mobilenet else [])]
+    paths: list[Path] = options.weights + ([options.mobilenet] if options.mobilenet else [])
+    first, *others = paths
     files = [load_file(path) for path in (first, *others)]
     shapes = [{name: value.shape for name, value in file.items()} for file in files]
     for path, other in zip(others, shapes[1:], strict=True):

@@ -1,17 +1,16 @@
-"""Fit the map that nano tells objects apart by: `python -m training.identity nano.safetensors --archive train.zip ...`.
+"""Fit nano's identity map: `python -m training.identity nano.safetensors --archive train.zip --out ... --log ...`.
 
-The network stays as it is. Its features of every depth (`persam.sam.nano.levels`) go through one linear map. That
-is fitted so that an object resembles itself in another view more than it resembles any other object, by the measure by
-which finds are recognised (`persam.method.verify`). It starts at the features' principal directions.
+The rest of the network stays as it is. Its hypercolumns (`persam.sam.nano.hypercolumns`) go through one linear map,
+fitted so that an object is more similar to itself in another view than to any other object, by the measure that
+verifies finds (`persam.method.verify`). The map starts at the features' principal directions.
 """
 
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,29 +18,33 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from persam.eval.scores import area_under_roc
-from persam.geometry import box_of
-from persam.method.prototypes import Cells, likeness
-from persam.method.verify import Portrait, mutual_likeness
+from persam.method.calibration import Calibration
+from persam.method.prototypes import Patches, patch_similarity
+from persam.method.verify import IdentityDescriptor, describe, mutual_similarity
 from persam.sam.backbone import SamBackbone
-from persam.sam.nano import IDENTITY_WIDTH, build
-from training.scenes import CROWDS, Photos, draw_thing, moved, recolour
-from training.train import save
+from persam.sam.nano import IDENTITY_WIDTH, build, from_tensors
+from training.archive import Photos
+from training.augment import other_view
+from training.mix import CROWDS
+from training.scenes import draw_object
+from training.weights import save
 
 HEAD = "image_encoder.identity.weight"
-VIEWS = 4  # of an object: the photo, and three in which it is seen again
-BATCH, LIKE = 32, 8  # objects a step, of which as many at a time are one another's like
+VIEWS = 4  # of an object: the photo, and three other views
+BATCH, LOOK_ALIKES = 32, 8  # objects a step, drawn in groups of so many look-alikes
 NEIGHBOURS = 30
 FIELDS = ("step", "loss", "held_out_auroc")
+CALIBRATION = Calibration("bare")  # the starting values: nothing is calibrated before the map is there
 
 
 @dataclass(frozen=True)
-class Sights:
-    """Objects in several views each: the features of a view's parts at every depth (n 664), and their colours (n 3)."""
+class Objects:
+    """Identity descriptors of objects, several views each, by hypercolumns (n 664, half precision)."""
 
-    views: list[list[Cells]]
+    views: list[list[IdentityDescriptor]]
 
-    def kinds(self) -> Tensor:
-        """A unit vector an object: its mean features beside the mean object's."""
+    def appearances(self) -> Tensor:
+        """For each object a unit vector: its mean feature, less the mean of all objects'."""
         mean = torch.stack([F.normalize(views[0].features.float().mean(0), dim=0) for views in self.views])
         return F.normalize(mean - mean.mean(0), dim=1)
 
@@ -69,82 +72,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def bare(weights: dict[str, Tensor]) -> SamBackbone:
-    """nano whose map is left out, so that cells are compared by the features that would go into it."""
-    model = build()
-    model.load_state_dict({name: value.float() for name, value in weights.items()} | {HEAD: model.state_dict()[HEAD]})
-    model.image_encoder.identity = nn.Identity()
-    return SamBackbone(model.to(memory_format=torch.channels_last), name="nano", fingerprint="bare")
+    """nano without the map, so that patches are compared by the features that would go into it."""
+    model = from_tensors(weights | {HEAD: build().state_dict()[HEAD]})
+    model.image_encoder.register_module("identity", nn.Identity())
+    return SamBackbone(model, name="nano", fingerprint=CALIBRATION.fingerprint)
 
 
 @torch.inference_mode()
-def gather(backbone: SamBackbone, photos: Photos, count: int, *, seed: int) -> Sights:
-    """Things of as many photos, close up as `Portrait` sees them. The n-th depends on the seed and n alone."""
-    found: list[list[Cells]] = []
+def gather(backbone: SamBackbone, photos: Photos, count: int, *, seed: int) -> Objects:
+    """Things of as many photos, as verification describes them. The n-th depends on the seed and n alone."""
+    found: list[list[IdentityDescriptor]] = []
     number = 0
     while len(found) < count:
         rng = np.random.default_rng([seed, number])
         number += 1
-        rgb, mask = draw_thing(photos, rng, CROWDS, smallest=0.015)
-        views = [(rgb, mask), *(seen_again(rgb, mask, rng) for _ in range(VIEWS - 1))]
-        portraits = [Portrait.of(backbone, *view) for view in views]
-        parts = [Cells(one.features.half(), one.colours) for one in portraits if one is not None]
-        if len(parts) == VIEWS:
-            found.append(parts)
+        rgb, mask = draw_object(photos, rng, CROWDS, smallest=0.015)
+        views = [(rgb, mask), *(other_view(rgb, mask, rng) for _ in range(VIEWS - 1))]
+        described = [one for one in describe(backbone, views, CALIBRATION) if one is not None]
+        if len(described) == VIEWS:
+            found.append([replace(one, features=one.features.half()) for one in described])
             if len(found) % 100 == 0:
                 print(f"{len(found)} objects", flush=True)
-    return Sights(found)
+    return Objects(found)
 
 
-def seen_again(rgb: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The object from another side, as far as a flat photo has one: photo (h w 3) and mask (h w, bool).
-
-    Turned, sheared, stretched and in perspective, perhaps mirrored, smaller, partly hidden, roughly masked, recoloured,
-    blurred and compressed.
-    """
-    x0, y0, x1, y1 = box_of(mask)
-    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
-    angle = np.deg2rad(rng.normal(0, 10))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shear = np.array([[1, rng.normal(0, 0.15)], [0, 1]])
-    stretch = np.diag(np.exp(rng.normal(0, 0.15, 2)) * [rng.choice([-1, 1]), 1])
-    moved_to = (corners - corners.mean(0)) @ (turn @ shear @ stretch).T
-    moved_to += rng.normal(0, 0.06 * max(x1 - x0, y1 - y0), (4, 2))
-    if rng.random() < 0.6:
-        moved_to *= np.exp(rng.uniform(np.log(0.25), 0))
-    side = int(max(3.2 * np.abs(moved_to).max(), 40))
-    place = cv2.getPerspectiveTransform(corners, (moved_to + side / 2).astype(np.float32))
-    picture = cv2.warpPerspective(np.ascontiguousarray(rgb), place, (side, side), borderMode=cv2.BORDER_REPLICATE)
-    shown = cv2.warpPerspective(mask.astype(np.float32), place, (side, side)) > 0.5
-    for change in (_partly_hidden, _roughly_masked):
-        changed = change(shown, rng) if shown.any() and rng.random() < 0.4 else shown
-        shown = changed if changed.any() else shown
-    picture = recolour(picture, rng)
-    if rng.random() < 0.25:
-        picture = moved(picture, rng)
-    if rng.random() < 0.3:
-        _, file = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))])
-        picture = cv2.imdecode(file, cv2.IMREAD_COLOR)
-    return picture, shown
-
-
-def _partly_hidden(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    x0, y0, x1, y1 = box_of(mask)
-    left, across = mask.copy(), rng.integers(2)
-    first, last = (x0, x1) if across else (y0, y1)
-    cut = round((last - first) * rng.uniform(0.15, 0.45))
-    gone = slice(first, first + cut) if rng.random() < 0.5 else slice(last - cut, last)
-    left[(slice(None), gone) if across else gone] = False
-    return left
-
-
-def _roughly_masked(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    reach = max(1, int(0.02 * np.sqrt(mask.sum())))
-    change = cv2.erode if rng.random() < 0.4 else cv2.dilate
-    return change(mask.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
-
-
-def fit(seen: Sights, unseen: Sights, *, steps: int, lr: float, seed: int, log: Path) -> Tensor:
-    """The map, 128 x 664: an object's views against each other's and against those of objects most like it."""
+def fit(seen: Objects, unseen: Objects, *, steps: int, lr: float, seed: int, log: Path) -> Tensor:
+    """The map (128 664), by which an object's views are more similar to each other than to its look-alikes' views."""
     torch.manual_seed(seed)
     head = nn.Parameter(principal_directions(seen))
     scale, offset = nn.Parameter(torch.tensor(3.0)), nn.Parameter(torch.tensor(0.15))
@@ -156,7 +109,7 @@ def fit(seen: Sights, unseen: Sights, *, steps: int, lr: float, seed: int, log: 
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * 0.5 * (1 + np.cos(np.pi * step / steps))
         first, second = np.random.default_rng([seed, step]).permutation(VIEWS)[:2]
-        logits = scale.exp() * (_resemblances(head, seen, batch, first, second) - offset)
+        logits = scale.exp() * (_similarities(head, seen, batch, first, second) - offset)
         same = torch.eye(len(batch), dtype=torch.bool)
         different = F.softplus(logits[~same])
         loss = F.softplus(-logits[same]).mean() + different.topk(max(1, len(different) // 8)).values.mean()
@@ -177,7 +130,7 @@ def fit(seen: Sights, unseen: Sights, *, steps: int, lr: float, seed: int, log: 
     return head.detach()
 
 
-def principal_directions(seen: Sights) -> Tensor:
+def principal_directions(seen: Objects) -> Tensor:
     """Where the map starts: it leaves out the directions in which features vary least."""
     features = torch.cat([views[0].features.float() for views in seen.views])
     _, directions = torch.linalg.eigh((features.T @ features).double())
@@ -185,54 +138,65 @@ def principal_directions(seen: Sights) -> Tensor:
 
 
 @torch.no_grad()
-def auroc(head: Tensor, sights: Sights) -> float:
-    """How well resemblance tells an object in another view from objects most like it."""
-    same, different = [], []
-    for batch in _batches(sights, np.random.default_rng(0), steps=12):
+def auroc(head: Tensor, objects: Objects) -> float:
+    """How well identity similarity tells an object in another view from its look-alikes."""
+    same: list[float] = []
+    different: list[float] = []
+    for batch in _batches(objects, np.random.default_rng(0), steps=12):
         for first, second in ((0, 1), (2, 3)):
-            resemblances = _resemblances(head, sights, batch, first, second)
+            similarities = _similarities(head, objects, batch, first, second)
             own = torch.eye(len(batch), dtype=torch.bool)
-            same += resemblances[own].tolist()
-            different += resemblances[~own].tolist()
+            same += similarities[own].tolist()
+            different += similarities[~own].tolist()
     held = [True] * len(same) + [False] * len(different)
     return round(area_under_roc(same + different, held) or 0.0, 4)
 
 
-def _batches(sights: Sights, rng: np.random.Generator, steps: int) -> Iterator[list[int]]:
-    """Objects in groups of those that are most like each other: the hardest to tell apart."""
-    kinds = sights.kinds()
-    alike = (kinds @ kinds.T).fill_diagonal_(-1)
-    near = alike.topk(min(NEIGHBOURS, len(kinds) - 1)).indices
+def _batches(objects: Objects, rng: np.random.Generator, steps: int) -> Iterator[list[int]]:
+    """Numbers of objects, in groups of look-alikes: the hardest to tell apart."""
+    appearances = objects.appearances()
+    similarity = (appearances @ appearances.T).fill_diagonal_(-1)
+    near = similarity.topk(min(NEIGHBOURS, len(appearances) - 1)).indices
     for _ in range(steps):
         batch: dict[int, None] = {}
-        while len(batch) < min(BATCH, len(kinds)):
-            one = int(rng.integers(len(kinds)))
-            group = [one, *near[one][rng.permutation(near.shape[1])[: LIKE - 1]].tolist()]
+        while len(batch) < min(BATCH, len(appearances)):
+            one = int(rng.integers(len(appearances)))
+            group = [one, *near[one][rng.permutation(near.shape[1])[: LOOK_ALIKES - 1]].tolist()]
             batch |= dict.fromkeys(group)
         yield list(batch)[:BATCH]
 
 
-def _resemblances(head: Tensor, sights: Sights, batch: list[int], first: int, second: int) -> Tensor:
-    """Of every object's first view to every object's second: b x b."""
-    rows, columns = ([sights.views[one][view] for one in batch] for view in (first, second))
-    known, found = (_through(head, Cells.joined(views)) for views in (rows, columns))
-    heights, widths = ([len(view.features) for view in views] for views in (rows, columns))
-    blocks = likeness(known, found.features, found.colours).split(heights)
-    between = torch.stack([mutual_likeness(block) for row in blocks for block in row.split(widths, 1)])
-    within = [
-        torch.stack([mutual_likeness(likeness(one, one.features, one.colours)) for one in _split(cells, sizes)])
-        for cells, sizes in ((known, heights), (found, widths))
-    ]
-    return between.view(len(batch), len(batch)) / (within[0][:, None] * within[1]).sqrt()
+def _similarities(head: Tensor, objects: Objects, batch: list[int], first: int, second: int) -> Tensor:
+    """Identity similarity of every object's first view to every object's second (b b), with gradients."""
+    rows, columns = ([objects.views[one][view] for one in batch] for view in (first, second))
+    known, found = _mapped(head, rows), _mapped(head, columns)
+    (heights, known_parts), (widths, found_parts) = _split(known, rows), _split(found, columns)
+    blocks = _similarity(known, found).split(heights)
+    between = [mutual_similarity(block, CALIBRATION.choice) for row in blocks for block in row.split(widths, 1)]
+    here, there = (
+        torch.stack([mutual_similarity(_similarity(one, one), CALIBRATION.choice) for one in parts])
+        for parts in (known_parts, found_parts)
+    )
+    return torch.stack(between).view(len(batch), len(batch)) / (here[:, None] * there).sqrt()
 
 
-def _split(cells: Cells, sizes: list[int]) -> list[Cells]:
-    parts = zip(cells.features.split(sizes), cells.colours.split(sizes), strict=True)
-    return [Cells(features, colours) for features, colours in parts]
+def _mapped(head: Tensor, descriptors: list[IdentityDescriptor]) -> IdentityDescriptor:
+    """All the descriptors' parts as one, by the map's features."""
+    joined = IdentityDescriptor.joined(descriptors)
+    return replace(joined, features=F.normalize(joined.features.float() @ head.T, dim=1))
 
 
-def _through(head: Tensor, cells: Cells) -> Cells:
-    return Cells(F.normalize(cells.features.float() @ head.T, dim=1), cells.colours)
+def _split(
+    joined: IdentityDescriptor, descriptors: list[IdentityDescriptor]
+) -> tuple[list[int], list[IdentityDescriptor]]:
+    """How many parts each of the descriptors has, and these parts of the joined one."""
+    sizes = [len(one.features) for one in descriptors]
+    parts = zip(*(values.split(sizes) for values in (joined.features, joined.colours, joined.image)), strict=True)
+    return sizes, [IdentityDescriptor(*part) for part in parts]
+
+
+def _similarity(known: IdentityDescriptor, found: IdentityDescriptor) -> Tensor:
+    return patch_similarity(Patches(known.features, known.colours), found.features, found.colours)
 
 
 if __name__ == "__main__":

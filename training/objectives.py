@@ -1,4 +1,4 @@
-"""What nano is trained for: SAM's masks and predicted IoU, and a location map that finds the object again."""
+"""The losses of nano: SAM's masks and predicted IoU, a location map, and features that tell objects apart."""
 
 import torch
 import torch.nn.functional as F
@@ -44,16 +44,16 @@ def segmentation_loss(logits: Tensor, predicted_iou: Tensor, cover: Tensor, weig
 
 
 class LocationLoss(nn.Module):
-    """An object's mean feature in one view must single out its cells in the other view.
+    """An object's mean feature in one view must locate it in the other view.
 
-    Two terms on the cosine between that mean and every cell: a balanced binary cross entropy (with learned scale and
-    offset), and the cross entropy of the peak: the most similar cell of all should lie inside the object, with the
-    cells of every other photo of the batch as further candidates.
+    Two terms on the cosine between that mean and every patch: a balanced binary cross entropy (with learned scale and
+    offset), and the cross entropy of the peak: the most similar patch of all should lie inside the object, with the
+    patches of every other photo of the batch as further candidates.
     """
 
-    INNER = 0.75  # of the most that the object covers around any cell: cells above it are its inner ones
+    INNER = 0.75  # share of the most that the object covers around any patch, from which on a patch is an inner one
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.offset = nn.Parameter(torch.tensor(-4.0))
@@ -65,16 +65,16 @@ class LocationLoss(nn.Module):
 
         Args:
             features: images x c x h x w.
-            cover: images x objects x h x w, the share of each cell that the object covers.
-            weight: images x h x w, the share of each cell that counts.
+            cover: images x objects x h x w, the share of each patch that the object covers.
+            weight: images x h x w, the share of each patch that counts.
             partner: images, the index of the other view of the same photo.
-            twin: images, whether the objects are there a second time: then nothing outside them is wrong.
-            inner: the peak should lie well inside: on an edge a point means a part as well as the whole.
+            twin: images, whether the objects are there a second time: then no patch outside them is a negative.
+            inner: the peak should lie well inside: a point on an edge is as good a prompt for a part as for the whole.
         """
         images, objects = cover.shape[:2]
-        cells = F.normalize(features.flatten(2), dim=1)
+        patches = F.normalize(features.flatten(2), dim=1)
         concepts = target_features(features, cover)
-        similarity = torch.einsum("ioc,jcn->iojn", F.normalize(concepts, dim=-1), cells)
+        similarity = torch.einsum("ioc,jcn->iojn", F.normalize(concepts, dim=-1), patches)
         logits = similarity * self.log_scale.exp() + self.offset
         own = torch.arange(images, device=features.device)
         inside_partner = cover[partner].flatten(2) > 0.5
@@ -92,20 +92,20 @@ class LocationLoss(nn.Module):
         foreign = foreign.mean(1) if images > 2 else foreign.sum(1)  # one photo alone: nothing is foreign to it
         shared = logits.masked_fill(~elsewhere[:, None, :, None], float("-inf")).flatten(2)
         candidates = torch.cat([in_partner.masked_fill(~(inside_partner | outside_partner), -1e4), shared], dim=-1)
-        wanted = inside_partner & self._inner_cells(cover[partner]).flatten(2) if inner else inside_partner
+        wanted = inside_partner & self._inner_patches(cover[partner]).flatten(2) if inner else inside_partner
         peak = candidates.logsumexp(-1) - in_partner.masked_fill(~wanted, -1e4).logsumexp(-1)
         loss = (positive + negative + 0.5 * foreign + 0.5 * peak)[valid].mean()
         found = inside_partner.gather(-1, in_partner.argmax(-1, keepdim=True))[..., 0]
         return loss, found[valid].float().mean()
 
-    def _inner_cells(self, cover: Tensor) -> Tensor:
+    def _inner_patches(self, cover: Tensor) -> Tensor:
         around = F.avg_pool2d(cover, 3, stride=1, padding=1)
         most = around.masked_fill(cover <= 0.5, 0).amax((-2, -1), keepdim=True)
         return around >= self.INNER * most
 
 
 def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
-    """One object's mean features in two views must be more alike than any two objects': presence asks for that.
+    """An object's mean features in two views must be more similar than those of any two objects.
 
     A binary cross entropy on the cosine of every pair of objects across views, which crosses one half at cosine 0.6.
     Pairs that overlap within one photo (a whole and its part) count neither way; two things side by side in one photo
@@ -113,7 +113,7 @@ def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
 
     Args:
         features: images x c x h x w.
-        cover: images x objects x h x w, the share of each cell that the object covers.
+        cover: images x objects x h x w, the share of each patch that the object covers.
         partner: images, the index of the other view of the same photo.
     """
     images, objects = cover.shape[:2]
@@ -140,14 +140,17 @@ def identity_loss(features: Tensor, cover: Tensor, partner: Tensor) -> Tensor:
 
 
 class Strangers(nn.Module):
-    """Objects of earlier steps, which no cell of another object may be taken for.
+    """A memory bank of objects of earlier steps, as further negatives (as in Wu et al., CVPR 2018).
 
-    A step sees a handful of photos, seldom two of a kind; this remembers some hundred of them, so that a car meets
-    other cars. The cross entropy of every cell of an object over its own mean feature (from the other view) and those
-    of all the strangers.
+    A step sees a handful of photos, seldom two of a kind; the bank holds a thousand objects, so that a car meets other
+    cars. The loss is the cross entropy of every patch of an object over its own mean feature (from the other view) and
+    those of all the strangers.
     """
 
     SHARPNESS = 12.0
+    concepts: Tensor
+    photos: Tensor
+    met: Tensor
 
     def __init__(self, width: int, count: int = 1024):
         super().__init__()
@@ -156,21 +159,20 @@ class Strangers(nn.Module):
         self.register_buffer("met", torch.zeros((), dtype=torch.long))
 
     def forward(self, features: Tensor, cover: Tensor, partner: Tensor, photo: Tensor, thing: Tensor) -> Tensor:
-        """The loss of the things among the images; then they are strangers themselves.
+        """The loss of the things among the images; then they enter the bank themselves.
 
         Args:
             features: images x c x h x w.
-            cover: images x objects x h x w, the share of each cell that the object covers.
+            cover: images x objects x h x w, the share of each patch that the object covers.
             partner: images, the index of the other view of the same photo.
             photo: images, a number for each photo, at least 0.
             thing: images, whether their masks are things rather than regions.
         """
-        cells = F.normalize(features.flatten(2), dim=1)
+        patches = F.normalize(features.flatten(2), dim=1)
         concepts = F.normalize(target_features(features, cover), dim=-1)
-        own = self.SHARPNESS * torch.einsum("ioc,icn->ion", concepts[partner], cells)
-        others = self.SHARPNESS * torch.einsum(
-            "qc,icn->iqn", self.concepts.clone(), cells
-        )  # they change before backward
+        own = self.SHARPNESS * torch.einsum("ioc,icn->ion", concepts[partner], patches)
+        strangers = self.concepts.clone()  # the bank changes before backward
+        others = self.SHARPNESS * torch.einsum("qc,icn->iqn", strangers, patches)
         known = (self.photos >= 0) & (self.photos != photo[:, None])
         others = others.masked_fill(~known[..., None], float("-inf")).logsumexp(1)
         inside = (cover.flatten(2) > 0.5) & (cover[partner].amax((-2, -1)) > 0.5)[..., None] & thing[:, None, None]
@@ -189,7 +191,7 @@ class Strangers(nn.Module):
 
 
 def target_features(features: Tensor, cover: Tensor) -> Tensor:
-    """Mean feature of the cells an object covers by half, or of the most covered ones: images x objects x c."""
+    """Mean feature of the patches an object covers by half, or of the most covered ones: images x objects x c."""
     threshold = (0.5 * cover.amax((-2, -1), keepdim=True)).clamp(max=0.5)
     inside = ((cover >= threshold) & (cover > 0)).float()
     pooled = torch.einsum("ichw,iohw->ioc", features, inside)

@@ -1,4 +1,4 @@
-"""Prompts as users and PerSAM give them: clicks, boxes, a concept's own peak, and the refinements after them."""
+"""Prompts as users and PerSAM give them: clicks, boxes, a concept's location prior, and the refinements after them."""
 
 from dataclasses import replace
 
@@ -6,34 +6,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
+from persam.sam.decoder import NO_GUIDANCE, Guidance
+from persam.sam.nano import STRIDE
 from persam.types import Prompt
+from training.forward import LogitGuidance
 from training.objectives import target_features
-from training.scenes import MASK_STRIDE
+from training.views import MASK_STRIDE
 
 FIRST_PROMPTS = {"point": 0.28, "pair": 0.2, "box": 0.24, "concept": 0.28}
 FIRST_PROMPTS_OF_CONCEPTS = {"point": 0.2, "pair": 0.12, "box": 0.28, "concept": 0.4}
 FIRST_PROMPTS_OF_RIDERS = {"point": 0.12, "pair": 0.08, "box": 0.2, "concept": 0.6}
 NEXT_PROMPTS = {"same": 0.3, "predicted_box": 0.35, "true_box": 0.15, "correction": 0.2}
-
-
-def decode(
-    model: nn.Module, maps: tuple[Tensor, Tensor, Tensor], prompt: Prompt, guidance: Guidance = NO_GUIDANCE
-) -> tuple[Tensor, Tensor]:
-    """Logits (rows x 4 x h x w) and predicted IoU (rows x 4); `maps` has one row a prompt, in input pixels."""
-    grid, stride8, stride4 = maps
-    points = None if prompt.points_xy is None else (prompt.points_xy, prompt.labels)
-    sparse, dense = model.prompt_encoder(points, prompt.box_xyxy, prompt.mask_logits)
-    position = model.prompt_encoder.get_dense_pe()
-    return predict_masks(model.mask_decoder, grid, position, sparse, dense, guidance=guidance, fine=(stride8, stride4))
-
-
-def set_input_size(model: nn.Module, size: int) -> None:
-    """Lets the prompt encoder work at another input size than the one it was built for."""
-    model.prompt_encoder.input_image_size = (size, size)
-    model.prompt_encoder.image_embedding_size = (size // 16, size // 16)
 
 
 def first_prompt(
@@ -45,14 +30,14 @@ def first_prompt(
     rng: np.random.Generator,
     *,
     misplaced: float = 0.0,
-) -> tuple[Prompt, Guidance]:
+) -> tuple[Prompt, Guidance | LogitGuidance]:
     """The first round's prompt of every object, and the guidance that goes with a concept's.
 
     Args:
         kind: a key of FIRST_PROMPTS.
         cover: images x objects x h x w at a quarter of the input.
-        features: images x c x cells x cells, of the images to prompt.
-        reference: the other views' features, and `reference_cover` the objects' share of their cells.
+        features: images x c x g x g, of the images to prompt.
+        reference: the other views' features, and `reference_cover` the objects' share of their patches.
         misplaced: how often guidance after the softmax is stretched as in the official code.
     """
     planes, device = cover.flatten(0, 1), cover.device
@@ -61,7 +46,8 @@ def first_prompt(
         return Prompt(box_xyxy=_jittered_boxes(drawn, rng).to(device)), NO_GUIDANCE
     inside = _clicks(drawn, rng).to(device)
     if kind == "concept":
-        return _concept_prompt(planes, inside, features, reference, reference_cover, rng, misplaced)
+        semantic = target_features(reference, reference_cover)
+        return _concept_prompt(planes, inside, features, semantic, rng, misplaced)
     if kind == "point":
         return Prompt(inside[:, None], torch.ones(len(planes), 1, device=device)), NO_GUIDANCE
     return _pair(inside, _clicks(1 - drawn, rng).to(device)), NO_GUIDANCE
@@ -99,7 +85,7 @@ def next_prompt(
         missed &= planes > 0.5
         click = _clicks(np.where(label[:, None, None], missed, wrong).astype(np.float32), rng)[:, None].to(device)
         labels = torch.from_numpy(label.astype(np.float32))[:, None].to(device)
-        if prompt.points_xy is not None:
+        if prompt.points_xy is not None and prompt.labels is not None:
             click, labels = torch.cat([prompt.points_xy, click], 1), torch.cat([prompt.labels, labels], 1)
         return replace(prompt, points_xy=click, labels=labels)
     return prompt
@@ -110,29 +96,30 @@ def _pair(inside: Tensor, outside: Tensor) -> Prompt:
     return Prompt(torch.stack([inside, outside], 1), labels)
 
 
-def _concept_prompt(planes, inside, features, reference, reference_cover, rng, misplaced) -> tuple[Prompt, Guidance]:
-    """PerSAM's own prompt: the peak and trough of the similarity to the reference, with guidance from it."""
-    semantic = target_features(reference, reference_cover)
-    cells = F.normalize(features, dim=1)
-    similarity = torch.einsum("ioc,ichw->iohw", F.normalize(semantic, dim=-1), cells).flatten(0, 1).detach()
+def _concept_prompt(
+    planes: Tensor, inside: Tensor, features: Tensor, semantic: Tensor, rng: np.random.Generator, misplaced: float
+) -> tuple[Prompt, Guidance | LogitGuidance]:
+    """PerSAM's own prompt: the peak and trough of the similarity to `semantic`, with guidance from it.
+
+    Where the peak misses the object, the point inside takes its place.
+    """
+    unit = F.normalize(features, dim=1)
+    similarity = torch.einsum("ioc,ichw->iohw", F.normalize(semantic, dim=-1), unit).flatten(0, 1).detach()
     side = similarity.shape[-1]
 
-    def place(index: Tensor) -> Tensor:
-        return (torch.stack([index % side, index // side], 1) + 0.5) * 16 - 0.5
+    def centre(patch: Tensor) -> Tensor:
+        return (torch.stack([patch % side, patch // side], 1) + 0.5) * STRIDE - 0.5
 
-    peak = similarity.flatten(1).argmax(1)
-    hit = (
-        F.avg_pool2d(planes[:, None], MASK_STRIDE)[:, 0].flatten(1)[torch.arange(len(peak), device=peak.device), peak]
-        > 0.3
-    )
-    inside = torch.where(hit[:, None], place(peak), inside)
-    prompt = _pair(inside, place(similarity.flatten(1).argmin(1)))
+    peak, trough = similarity.flatten(1).argmax(1), similarity.flatten(1).argmin(1)
+    cover = F.avg_pool2d(planes[:, None], STRIDE // MASK_STRIDE).flatten(1)
+    hit = cover.gather(1, peak[:, None]) > 0.3
+    prompt = _pair(torch.where(hit, centre(peak), inside), centre(trough))
     z = (similarity - similarity.mean((1, 2), keepdim=True)) / similarity.std((1, 2), keepdim=True).clamp(min=1e-6)
     if rng.random() < 0.5:
         if misplaced and rng.random() < misplaced:
             z = _stretched(z, rng)
-        return prompt, Guidance(z.sigmoid(), semantic.flatten(0, 1), "after_softmax")
-    return prompt, Guidance(F.logsigmoid(z), semantic.flatten(0, 1), "before_softmax")
+        return prompt, Guidance(z.sigmoid(), semantic.flatten(0, 1))
+    return prompt, LogitGuidance(F.logsigmoid(z), semantic.flatten(0, 1))
 
 
 def _stretched(z: Tensor, rng: np.random.Generator) -> Tensor:
@@ -169,7 +156,7 @@ def _boxes(planes: np.ndarray) -> Tensor:
 
 
 def _jittered_boxes(planes: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """The truth's boxes, their sides moved by a normal of 5 % of the extent (SAM: 10 %, at most 20 pixels)."""
+    """The true boxes, their sides moved by a normal of 5 % of the extent (SAM: 10 %, at most 20 pixels)."""
     boxes = _boxes(planes)
     extent = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.from_numpy(rng.normal(0, 0.05, boxes.shape)).float() * extent

@@ -1,6 +1,7 @@
 """What can be said on the command line. Nothing is done here, and nothing heavy imported: help is instant."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +19,8 @@ Find an object in photos.
   TARGET  where to look for it: photos, folders, or patterns such as "album/*.jpg"
 
 Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo.
-Masks are NAME.png; with --instances NAME_1.png, NAME_2.png, ...; with several --concept NAME_<concept>.png."""
+Masks are NAME.png; with --max-instances NAME_1.png, NAME_2.png, ...; with several --concept NAME_<concept>.png, and
+with both NAME_<concept>_1.png, ..."""
 LEARN_HELP = f"""\
 Learn an object from one or more photos of it, and save it in a file of some dozen kilobytes.
 
@@ -30,7 +32,15 @@ Measure recipes on a benchmark: predictions into files, scores from the files, r
   NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and two protocols of our own
           on DAVIS-2016's folder: album (a video as four photos) and absence (does it say "not here"?)
 
-A run that was stopped goes on where it was. Predictions made by other code, weights or settings are never reused."""
+A run that was stopped goes on where it was. Predictions made by other code, weights or settings are never reused.
+`persam eval calibrate` fits a model's calibration instead: without one, nothing is ever refused."""
+CALIBRATE_HELP = """Fit what depends on a model's features, and from which similarity on an object counts as present.
+
+  DIR     a folder in DAVIS-2016's layout (of each video the first frame is the reference, three later ones are the
+          targets) or in PerSeg's. Every object is searched in the photos of all the others, so two are needed at least.
+
+Prints what was fitted, and how many photos it refuses and accepts: these, and (each half of the objects judged by the
+other half's fit) photos it has not seen. Each pair of an object and a photo costs two encodings."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,6 +48,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` shows what it takes.\n")
+
+
+def joined(words: Sequence[str]) -> Sequence[str]:
+    """The words with `eval calibrate` as one: it is a command of its own beside `eval NAME`, with other options."""
+    return ["eval calibrate", *words[2:]] if list(words[:2]) == ["eval", "calibrate"] else words
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -69,18 +84,19 @@ def command_line() -> argparse.ArgumentParser:
         "one of them",
     )
     segment.add_argument(
-        "--instances",
+        "--max-instances",
         type=int,
         default=1,
         metavar="N",
-        help="find up to N of it in every photo (default: the most similar one)",
+        help="find up to N of each concept in every photo (default: the most similar one)",
     )
     segment.add_argument(
         "--threshold",
         type=float,
+        default=0.5,
         metavar="T",
-        help="presence from 0 to 1 from which on it counts as found (default: fitted for nano; `persam eval absence` "
-        "finds one for another model, which refuses nothing without)",
+        help="presence from 0 to 1 from which on it counts as found (default: %(default)s). Presence is judged with a "
+        "calibration: nano has one, `persam eval calibrate` makes another model's",
     )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
     _model_options(segment, model_help="; with --concept: the one it was learned with")
@@ -113,7 +129,8 @@ def command_line() -> argparse.ArgumentParser:
         dest="recipes",
         action="append",
         help="one or more, with commas or given again: persam (the default), persam_f, official_persam, "
-        "official_persam_f, and oracle_box, the mask of the truth's own box",
+        "official_persam_f, an ablation such as persam@verify=False (or @crop_refine=False, @tune=True), and "
+        "oracle_box, the mask of the truth's own box",
     )
     evaluation.add_argument(
         "-o",
@@ -136,6 +153,21 @@ def command_line() -> argparse.ArgumentParser:
     evaluation.set_defaults(recipe=None)
     evaluation.add_argument("-v", "--verbose", action="store_true", help="show a row for every object too")
     _network_options(evaluation)
+
+    calibration = _command(commands, "eval calibrate", "fit a model's calibration", CALIBRATE_HELP)
+    calibration.epilog = "example: persam eval calibrate --model vit_b --data DAVIS --data PerSeg"
+    calibration.add_argument(
+        "--data", required=True, action="append", type=Path, metavar="DIR", help="give it again for more folders"
+    )
+    calibration.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="(default: in the cache, where the model finds it)"
+    )
+    calibration.add_argument(
+        "--presence-only",
+        action="store_true",
+        help="fit the presence curve alone; every other number stays as the model's calibration has it",
+    )
+    _network_options(calibration)
 
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")
@@ -186,5 +218,10 @@ def _network_options(command: argparse.ArgumentParser, *, model_help: str = "") 
         choices=("sam", "unit"),
         help="how pixels reach the checkpoint given as --model: by Meta's mean and deviation, or as 0 to 1 (MedSAM); "
         "default: what the file says, else sam",
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what `persam eval calibrate` wrote for this model (default: its own, where there is one)",
     )
     command.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")

@@ -23,7 +23,7 @@ from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, p
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
-from persam.io.formats import write_bytes, write_mask
+from persam.io import write
 
 Setting = str | int | float | bool | None
 # Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
@@ -157,7 +157,7 @@ def evaluate(
     fingerprint = run.fingerprint(episodes, root)
     folder = run.folder(out, fingerprint)
     settings = {"model": run.model, "recipe": run.recipe, **run.settings, "shots": shots, "fold": fold, "seed": seed}
-    write_bytes(json.dumps(settings, indent=2).encode(), folder / "settings.json")
+    write.write_bytes(json.dumps(settings, indent=2).encode(), folder / "settings.json")
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)
     append_rows(csv_path, rows, provenance(run.benchmark, run.model, run.recipe, fingerprint, machine=machine))
@@ -173,10 +173,11 @@ def export(predict: Predict, episodes: Sequence[Episode], folder: Path) -> None:
         for place, predictions in zip(range(len(together[0].targets)), predict(together), strict=True):
             for episode, prediction, entries in zip(together, predictions, written, strict=True):
                 name = episode.targets[place].name
-                write_mask(prediction.mask, folder / episode.name / f"{name}.png")
+                picture = Image.fromarray(prediction.mask.astype(np.uint8) * np.uint8(255))
+                write.write_bytes(write.encode(picture, "PNG"), folder / episode.name / f"{name}.png")
                 entries.append(_entry(name, prediction))
         for episode, entries in zip(together, written, strict=True):
-            write_bytes(json.dumps(entries, indent=1).encode(), _record(folder, episode))
+            write.write_bytes(json.dumps(entries, indent=1).encode(), _record(folder, episode))
 
 
 def grouped(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from persam.eval import ablation
 from persam.eval.benchmark import Evaluation, Predict, evaluate
 from persam.eval.predict import ORACLE, oracle_box, predictor, run_of
 from persam.model import PerSAM
@@ -26,13 +27,18 @@ def compare(
 ) -> Mapping[str, Evaluation]:
     """What each recipe came to; arguments and errors are those of `evaluate`.
 
-    recipes: names, of which `oracle_box` stands for the mask of the truth's own box.
+    recipes: names, or ablations such as `persam@verify=False`; `oracle_box` stands for the mask of the truth's own box.
     """
     done = {}
     for name in dict.fromkeys(recipes):
         is_oracle = name == ORACLE
-        asked = model if is_oracle else PerSAM(model.backbone, recipe=name)
+        asked = model if is_oracle else _with_recipe(model, name)
         predict = watch(name, oracle_box(asked) if is_oracle else predictor(asked))
         run = run_of(benchmark, asked, oracle=is_oracle)
         done[name] = evaluate(run, predict, root, out, csv_path, shots=shots, fold=fold, seed=seed)
     return done
+
+
+def _with_recipe(model: PerSAM, name: str) -> PerSAM:
+    recipe = ablation.parse(name)
+    return PerSAM(model.backbone, recipe=recipe, calibration=model.calibration, threshold=model.threshold)

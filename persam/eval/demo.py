@@ -12,28 +12,26 @@ from jaxtyping import Bool, UInt8
 from persam.errors import DataError
 from persam.eval.metrics import iou
 from persam.io import draw
-from persam.io.formats import write_picture
-from persam.io.images import read_image, read_mask
+from persam.io.images import read_image
+from persam.io.masks import read_mask
+from persam.io.write import write_picture
+from persam.method.recipes import OfficialRecipe
 
 if TYPE_CHECKING:
-    from persam.io.results import Segmentation
+    from persam.io.results import ImageResult
     from persam.method.concept import Concept
     from persam.model import PerSAM
 
 Array = np.ndarray[Any, Any]
 FOUND_IOU = 0.5  # what PASCAL VOC and many after it count as found
 LIMIT = 30  # things of a kind in one photo: more than any example holds
-COLOURS: tuple[draw.Colour, ...] = (
-    draw.AZURE,
-    *[(255, 140, 0), (160, 60, 220), (0, 170, 160), (230, 60, 120), (120, 160, 0)],
-)
 
 
 @dataclass(frozen=True)
 class Answer:
     """One target's result beside what is known of it. iou: None where the truth is not known or nothing was found."""
 
-    found: "Segmentation"
+    found: "ImageResult"
     should_be_present: bool
     iou: float | None
     instances: int
@@ -141,7 +139,7 @@ def count(masks: Sequence[Bool[Array, "h w"]], truth: Bool[Array, "h w"] | None)
 def draw_every(rgb: UInt8[Array, "h w 3"], masks: Sequence[Bool[Array, "h w"]]) -> UInt8[Array, "h w 3"]:
     """The photo with every mask in a colour of its own."""
     for number, mask in enumerate(masks):
-        rgb = draw.overlay(rgb, mask, colour=COLOURS[number % len(COLOURS)], fill=0.45)
+        rgb = draw.overlay(rgb, mask, colour=draw.COLOURS[number % len(draw.COLOURS)], fill=0.45)
     return rgb
 
 
@@ -149,19 +147,21 @@ def _one(
     model: "PerSAM", concept: "Concept", photo: Path, target: dict[str, Any], data: Path
 ) -> tuple[UInt8[Array, "h w 3"], Answer | Count, str]:
     [found] = model.segment(photo, concept)
-    return found.overlay(), _answer(found, target, data), f", presence {found.presence:.2f}, score {found.score:.2f}"
+    presence = "" if found.presence is None else f", presence {found.presence:.2f}"
+    return found.overlay(), _answer(found, target, data), f"{presence}, score {found.score:.2f}"
 
 
 def _every(
     model: "PerSAM", concept: "Concept", photo: Path, target: dict[str, Any], data: Path
 ) -> tuple[UInt8[Array, "h w 3"], Answer | Count, str]:
-    [found] = model.segment_instances(photo, concept, limit=LIMIT)
+    most = 1 if isinstance(concept.recipe, OfficialRecipe) else LIMIT
+    [found] = model.segment(photo, concept, max_instances=most)
     rgb, masks = read_image(photo), [one.mask for one in found]
     truth = read_mask(data / target["truth"], rgb.shape[:2]) if target["truth"] else None
     return draw_every(rgb, masks), count(masks, truth), ""
 
 
-def _answer(found: "Segmentation", target: dict[str, Any], data: Path) -> Answer:
+def _answer(found: "ImageResult", target: dict[str, Any], data: Path) -> Answer:
     if not (found.present and target["present"] and target["truth"]):
         return Answer(found, target["present"], None, 0)
     regions = _regions(read_mask(data / target["truth"], found.mask.shape))

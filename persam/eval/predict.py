@@ -9,18 +9,16 @@ import numpy as np
 import torch
 
 from persam.errors import ConceptError, MaskError, PerSAMError
+from persam.eval import ablation
 from persam.eval.benchmark import Predict, Run, Setting
-from persam.eval.episodes import Episode, Prediction
-from persam.eval.episodes import Target as Question
+from persam.eval.episodes import Episode, Prediction, Target
 from persam.eval.table import source_digest
 from persam.geometry import box_of
-from persam.io.album import Target
 from persam.io.results import Segmentation
 from persam.method.concept import Concept
-from persam.method.recipes import find
-from persam.method.refine import mask_logits
+from persam.method.recipes import Recipe, to_plain
 from persam.model import PerSAM
-from persam.sam.load import Backbone, SamBackbone
+from persam.sam.backbone import Backbone, SamBackbone
 from persam.types import ImageEmbedding, Prompt
 
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is
@@ -28,7 +26,7 @@ NO_POINTS, NO_LABELS = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
 
 
 def check(recipe: str) -> None:
-    """Nothing, where the recipe or the ceiling of that name can be measured.
+    """Nothing, where the recipe, the ablation or the ceiling of that name can be measured.
 
     Raises:
         PerSAMError: there is none.
@@ -36,22 +34,25 @@ def check(recipe: str) -> None:
     if recipe == ORACLE:
         return
     try:
-        find(recipe)
+        ablation.parse(recipe)
     except PerSAMError as error:
         raise PerSAMError(f"{error} Or {ORACLE}, which is told where the object is.") from error
 
 
 def run_of(benchmark: str, model: PerSAM, *, oracle: bool = False) -> Run:
-    """The name and everything that a model's predictions depend on: code, weights, device, recipe."""
-    recipe = ORACLE if oracle else model.recipe.name
+    """The name and everything that a model's predictions depend on: code, weights, device, recipe, calibration."""
     settings: dict[str, Setting] = {
         "source": source_digest(),  # not the commit, which says nothing of code that is not committed yet
         "weights": weights_digest(model.backbone),
         "device": model.backbone.device.type,  # whose seconds they are
     }
-    if not oracle:
-        settings |= {f"recipe.{name}": str(value) for name, value in asdict(model.recipe).items()}
-    return Run(benchmark, model.backbone.name, recipe, settings)
+    if oracle:
+        return Run(benchmark, model.backbone.name, ORACLE, settings)
+    settings |= {f"recipe.{name}": value for name, value in to_plain(model.recipe).items()}
+    if isinstance(model.recipe, Recipe):  # the published ones know neither
+        settings["threshold"] = model.threshold
+        settings |= {f"calibration.{name}": str(value) for name, value in asdict(model.calibration).items()}
+    return Run(benchmark, model.backbone.name, model.recipe.name, settings)
 
 
 def weights_digest(backbone: Backbone) -> str:
@@ -70,19 +71,18 @@ def predictor(model: PerSAM) -> Predict:
     """PerSAM's answers: a concept an episode, each target encoded once for all episodes that go together.
 
     Where nothing can be learned from the references (an object that fills a crop, or that the published rule finds no
-    cell of), nothing is found.
+    patch of), nothing is found.
     """
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
         concepts = [_learned(model, episode) for episode in episodes]
         known = [concept for concept in concepts if concept is not None]
-        for question in episodes[0].targets:
+        for target in episodes[0].targets:
             started = time.perf_counter()
-            target = Target(question.name, question.photo.path, question.photo.read)
-            results = iter(model.segment_each(target, known) if known else ())
+            found = iter(_found(model, target, known) if known else ())
             seconds = (time.perf_counter() - started) / len(concepts)
             yield tuple(
-                _nothing(question) if concept is None else _prediction(next(results), seconds) for concept in concepts
+                _nothing(target) if concept is None else _prediction(next(found), seconds) for concept in concepts
             )
 
     return predict
@@ -92,32 +92,39 @@ def _learned(model: PerSAM, episode: Episode) -> Concept | None:
     photos = [reference.photo.read() for reference in episode.references]
     masks = [reference.mask.read() for reference in episode.references]
     try:
-        return model.learn(photos, masks, name=episode.object)
+        return model.learn(photos, masks, name=episode.name)
     except (ConceptError, MaskError):
         return None
+
+
+def _found(model: PerSAM, target: Target, concepts: Sequence[Concept]) -> list[Segmentation]:
+    """Each concept's best, as if it were looked for alone."""
+    rgb = target.photo.read()
+    finds = model.find(rgb, model.backbone.encode([rgb]), concepts)
+    return [find.segmentation(1) for find in finds]
 
 
 def oracle_box(model: PerSAM) -> Predict:
     """The best predicted mask of the truth's own box: the ceiling of any recipe that only has to find the object."""
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
-        for questions in zip(*(episode.targets for episode in episodes), strict=True):
+        for targets in zip(*(episode.targets for episode in episodes), strict=True):
             started = time.perf_counter()
-            embedding = model.embed(questions[0].photo.read())
-            found = [answer(question, embedding) for question in questions]
-            seconds = (time.perf_counter() - started) / len(questions)
+            embedding = model.backbone.encode([targets[0].photo.read()])
+            found = [answer(target, embedding) for target in targets]
+            seconds = (time.perf_counter() - started) / len(targets)
             yield tuple(replace(one, seconds=seconds) for one in found)
 
     @torch.inference_mode()
-    def answer(question: Question, embedding: ImageEmbedding) -> Prediction:
-        box = None if question.truth is None else box_of(question.truth.read())
+    def answer(target: Target, embedding: ImageEmbedding) -> Prediction:
+        box = None if target.truth is None else box_of(target.truth.read())
         mask, score = np.zeros(embedding.frame.original_hw, bool), 0.0
         if box is not None:
             prompt = Prompt(box_xyxy=torch.tensor([list(map(float, box))], device=model.backbone.device))
             candidates = model.backbone.decode(embedding, prompt)
             best = 1 + int(candidates.predicted_iou[0, 1:].argmax())
-            mask = (mask_logits(candidates.logits[0, best], embedding.frame) > 0).cpu().numpy()
-            score = float(candidates.predicted_iou[0, best].clamp(0, 1))
+            logits = embedding.frame.upscale(candidates.logits[:, best : best + 1])[0, 0]
+            mask, score = (logits > 0).cpu().numpy(), float(candidates.predicted_iou[0, best].clamp(0, 1))
         present = bool(mask.any())
         return Prediction(mask, score, float(present), present, NO_POINTS, NO_LABELS, seconds=0.0)
 
@@ -125,9 +132,10 @@ def oracle_box(model: PerSAM) -> Predict:
 
 
 def _prediction(found: Segmentation, seconds: float) -> Prediction:
-    return Prediction(found.mask, found.score, found.presence, found.present, found.points_xy, found.labels, seconds)
+    presence = float(found.present) if found.presence is None else found.presence
+    return Prediction(found.mask, found.score, presence, found.present, found.points_xy, found.labels, seconds)
 
 
-def _nothing(question: Question) -> Prediction:
-    height, width = question.photo.read().shape[:2]
+def _nothing(target: Target) -> Prediction:
+    height, width = target.photo.read().shape[:2]
     return Prediction(np.zeros((height, width), bool), 0.0, 0.0, False, NO_POINTS, NO_LABELS, 0.0)

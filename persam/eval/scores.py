@@ -18,7 +18,7 @@ from persam.eval.metrics import (
     region_similarity,
     video_statistics,
 )
-from persam.method.calibration import fit
+from persam.method.calibration import fit_presence
 
 Array = np.ndarray[Any, Any]
 FITTED = "each half of the objects, threshold fitted on the other"  # a row's name
@@ -59,6 +59,16 @@ class Row:
     n: int
     seconds: float
     metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of a photo, and whether it holds the object. Without the mask: a whole benchmark fits in memory."""
+
+    presence: float
+    present: bool
+    held: bool
+    seconds: float = 0.0
 
 
 def measure_masks(answers: Iterable[Answer]) -> Metrics:
@@ -110,7 +120,7 @@ def measure_video(answers: Iterable[Answer]) -> Metrics:
 
 def measure_presence(answers: Iterable[Answer]) -> Metrics:
     """Photos refused and accepted by the method's own threshold, and how well its presence tells them apart."""
-    return _judge([_verdict(answer) for answer in answers])
+    return judge([_verdict(answer) for answer in answers])
 
 
 def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
@@ -122,9 +132,14 @@ def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
     Raises:
         DataError: there is one object only, or a half fits no threshold.
     """
-    halves: tuple[list[_Verdict], list[_Verdict]] = ([], [])
-    for number, answers in enumerate(objects):
-        halves[number % 2].extend(_verdict(answer) for answer in answers)
+    verdicts = [[_verdict(answer) for answer in answers] for answers in objects]
+    every = [one for own in verdicts for one in own]
+    return Row(FITTED, n=len(every), seconds=sum(one.seconds for one in every), metrics=judge_by_halves(verdicts))
+
+
+def judge_by_halves(objects: Sequence[Sequence[Verdict]]) -> Metrics:
+    """Refused, accepted, auroc and threshold as `measure_fitted_presence` has them. Raises as it does."""
+    halves = [[one for own in objects[start::2] for one in own] for start in (0, 1)]
     if not halves[1]:
         raise DataError("a threshold needs objects to fit it on and others to judge: two sequences at least.")
     thresholds = [fit_threshold([one.presence for one in half], [one.held for one in half]) for half in halves]
@@ -133,16 +148,11 @@ def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:
         for half, threshold in zip(halves, reversed(thresholds), strict=True)
         for one in half
     ]
-    return Row(
-        object=FITTED,
-        n=len(judged),
-        seconds=sum(one.seconds for one in judged),
-        metrics=replace(_judge(judged), threshold=sum(thresholds) / 2),
-    )
+    return replace(judge(judged), threshold=sum(thresholds) / 2)
 
 
 def fit_threshold(scores: Sequence[float], present: Sequence[bool]) -> float:
-    """The presence, 0..1, at which the curve that fits these scores crosses one half (`presence.fit`).
+    """The presence, 0..1, at which the curve that fits these scores crosses one half (`fit_presence`).
 
     The curve, not the best cut: with a dozen present ones, a single photo moves the best cut far.
 
@@ -150,7 +160,7 @@ def fit_threshold(scores: Sequence[float], present: Sequence[bool]) -> float:
         DataError: only one of the two kinds is there, or the scores do not rise with presence.
     """
     try:
-        return fit(scores, present).threshold
+        return fit_presence(scores, present).threshold
     except PerSAMError as error:
         raise DataError(f"no threshold can be fitted on {len(scores)} photos: {error}") from error
 
@@ -171,22 +181,13 @@ def mean_metrics(rows: Sequence[Metrics]) -> Metrics:
     return Metrics(**{name: float(np.mean(values)) for name, values in known.items() if values})
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    """What was said of a photo, and whether it holds the object. Without the mask: a whole benchmark fits in memory."""
-
-    presence: float
-    present: bool
-    held: bool
-    seconds: float
-
-
-def _verdict(answer: Answer) -> _Verdict:
+def _verdict(answer: Answer) -> Verdict:
     given = answer.prediction
-    return _Verdict(given.presence, given.present, answer.target.truth is not None, given.seconds)
+    return Verdict(given.presence, given.present, answer.target.truth is not None, given.seconds)
 
 
-def _judge(verdicts: Sequence[_Verdict]) -> Metrics:
+def judge(verdicts: Sequence[Verdict]) -> Metrics:
+    """The shares of photos that are refused and accepted rightly, and the AUROC of their presence."""
     return Metrics(
         refused=_share([not one.present for one in verdicts if not one.held]),
         accepted=_share([one.present for one in verdicts if one.held]),

@@ -14,7 +14,7 @@ from persam.eval.benchmark import Evaluation, answers
 from persam.eval.episodes import Answer, Episode, Reference, Target
 from persam.eval.metrics import iou
 from persam.io import draw
-from persam.io.formats import write_picture
+from persam.io.write import write_picture
 
 Array = np.ndarray[Any, Any]
 Picture = UInt8[Array, "h w 3"]

@@ -1,8 +1,9 @@
-"""The README's tables, written from the rows of an evaluation's CSV: `python -m persam.eval.tables`.
+"""The tables of docs/results.md, from the rows of an evaluation's CSV: `python -m persam.eval.tables`.
 
-Nobody types a number: what stands between the README's two marks is what this file makes of the CSV, and a test holds
+Nobody types a number: what stands between the page's two marks is what this file makes of the CSV, and a test holds
 that it is. Of a benchmark, model and recipe the last row counts. Recipes varied in one setting have a table of their
-own, beside the recipe that they vary as the same commit measured it; other recipes without a name stay in the CSV.
+own, beside the recipe that they vary as the same commit measured it, also those of settings that are gone since: rows
+are history. Other recipes without a name stay in the CSV.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from persam.errors import DataError
 from persam.eval.predict import ORACLE
 from persam.eval.scores import FITTED
 from persam.eval.table import COLUMNS
-from persam.io.formats import write_bytes
+from persam.io.write import write_bytes
 from persam.method.recipes import RECIPES
 
 BEGIN = "<!-- results: written by `python -m persam.eval.tables`, not by hand -->"
@@ -85,26 +86,26 @@ def tables(rows: Sequence[dict[str, str]]) -> str:
     )
 
 
-def with_tables(readme: str, rows: Sequence[dict[str, str]]) -> str:
-    """The README's text with what stands between its marks replaced.
+def with_tables(page: str, rows: Sequence[dict[str, str]]) -> str:
+    """The page's text with what stands between its marks replaced.
 
     Raises:
         DataError: the marks are not there, once each and in order.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in rest or END in after:
-        raise DataError(f"the README needs the marks {BEGIN} and {END}, once each.")
+        raise DataError(f"the page needs the marks {BEGIN} and {END}, once each.")
     return f"{before}{BEGIN}\n{tables(rows)}\n{END}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m persam.eval.tables", description="Write the README's tables.")
+    parser = argparse.ArgumentParser(prog="python -m persam.eval.tables", description="Write the tables of results.")
     parser.add_argument("--csv", type=Path, default=Path("data/results/eval.csv"), help="rows (%(default)s)")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="is rewritten (%(default)s)")
+    parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="is rewritten (%(default)s)")
     options = parser.parse_args(arguments)
-    text = with_tables(options.readme.read_text(encoding="utf-8"), read_rows(options.csv))
-    write_bytes(text.encode(), options.readme)
+    text = with_tables(options.page.read_text(encoding="utf-8"), read_rows(options.csv))
+    write_bytes(text.encode(), options.page)
 
 
 def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
@@ -122,7 +123,7 @@ def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 def _ablation(rows: Sequence[dict[str, str]]) -> str:
     """What changes with each setting: the last variations of the recipe, beside it as the same commit measured it."""
     means = {(row["recipe"], row["commit"], row["benchmark"]): row for row in rows if row["object"] == MEAN}
-    last = {row["recipe"]: row["commit"] for row in rows if row["recipe"].startswith(f"{ABLATION}@")}
+    last = {row["recipe"]: row["commit"] for row in rows if row["recipe"].partition("@")[:2] == (ABLATION, "@")}
     lines = []
     for recipe, commit in sorted(last.items()):
         cells = []
@@ -131,7 +132,7 @@ def _ablation(rows: Sequence[dict[str, str]]) -> str:
             more = f"{100 * (float(value) - float(usual)):+.1f}" if value and usual else ""
             cells.append(f"{_percent(value)} ({more})" if more else "-")
         if set(cells) != {"-"}:
-            lines.append(f"| `{recipe.removeprefix(f'{ABLATION}@')}` | {' | '.join(cells)} | {commit[:7]} |")
+            lines.append(f"| `{recipe.partition('@')[2]}` | {' | '.join(cells)} | {commit[:7]} |")
     if not lines:
         return ""
     head = "| changed | album mIoU | point on the object | PerSeg mIoU | absent refused | present accepted | commit |"

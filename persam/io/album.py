@@ -107,8 +107,8 @@ def _is_image_file(path: Path) -> bool:
 
 def _natural(path: Path) -> tuple[list[str | int], str]:
     """Sort key by which img2 comes before img10; the path itself decides between A1 and a01."""
-    pieces = re.split(r"(\d+)", str(path).casefold())
-    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], str(path)
+    parts = re.split(r"(\d+)", str(path).casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], str(path)
 
 
 def _named(sources: Iterable[object]) -> Iterator[Target]:

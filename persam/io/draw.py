@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from persam.errors import MaskError
+from persam.geometry import box_of
 
 Array = np.ndarray[Any, Any]
 Colour = tuple[int, int, int]
@@ -19,7 +20,7 @@ INSIDE: Colour = (40, 200, 80)
 OUTSIDE: Colour = (235, 50, 50)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
-# One for each thing in a photo; light and dark by turns, so that neighbours differ for every eye (Okabe and Ito, 2008).
+# One for each object; light and dark by turns, so that neighbours differ for every eye (Okabe and Ito, 2008).
 COLOURS: tuple[Colour, ...] = (
     AZURE,
     (230, 159, 0),
@@ -61,7 +62,7 @@ def overlay(
     """
     picture = rgb.copy()
     stroke = _stroke_of(rgb.shape[:2])
-    bounds = _bounds(mask)
+    bounds = box_of(mask)
     if bounds is not None:
         _tint(picture, mask, bounds, colour, fill)
         if outline:
@@ -84,7 +85,7 @@ def cutout(rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"]) -> UInt8[Array,
     Raises:
         MaskError: the mask is empty.
     """
-    bounds = _bounds(mask)
+    bounds = box_of(mask)
     if bounds is None:
         height, width = mask.shape
         raise MaskError(f"there is nothing to cut out: no pixel of the {width}x{height} mask is set. Skip this photo.")
@@ -147,22 +148,17 @@ def _stroke_of(image_hw: tuple[int, int]) -> _Stroke:
     return _Stroke(max(1, round(side / 300)), round(side / 900), max(2, round(side / 70)))
 
 
-def _bounds(mask: Bool[Array, "h w"]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])) if len(rows) else None
-
-
 def _tint(
     picture: UInt8[Array, "h w 3"],
     mask: Bool[Array, "h w"],
     bounds: tuple[int, int, int, int],
     colour: Colour,
-    share: float,
+    fill: float,
 ) -> None:
     x0, y0, x1, y1 = bounds
     inside = mask[y0 : y1 + 1, x0 : x1 + 1]
     part = picture[y0 : y1 + 1, x0 : x1 + 1]
-    table = np.arange(256)[:, None] * (1 - share) + np.array(colour) * share
+    table = np.arange(256)[:, None] * (1 - fill) + np.array(colour) * fill
     table = np.rint(table).astype(np.uint8)
     for channel in range(3):
         np.copyto(part[..., channel], table[part[..., channel], channel], where=inside)

@@ -2,92 +2,113 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-
-from persam.errors import ImageError
-from persam.io import draw, formats
+from persam.errors import ImageError, OutputError
+from persam.io import write
 from persam.io.album import Target
-from persam.io.results import Segmentation
+from persam.io.results import ImageResult, Segmentation
 
-Array = np.ndarray[Any, Any]
 Record = dict[str, Any]  # a line of results.jsonl
+JPEG_SIDE_PX = 65_000  # a JPEG ends at 65,535
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Where results go: masks/, overlays/ and results.jsonl. overlays: whether there are pictures to look at."""
+    """Where results go: masks/, overlays/ and results.jsonl.
+
+    Masks are named NAME.png; with several concepts NAME_<concept>.png; with instances NAME_1.png, NAME_2.png, …; with
+    both NAME_<concept>_1.png, …
+
+    concepts: names of what is looked for.
+    instances: whether several instances of a concept may be found in one photo.
+    overlays: whether there are pictures to look at.
+
+    Raises:
+        OutputError: two concepts whose masks would have the same names.
+    """
 
     path: Path
+    concepts: tuple[str, ...]
+    instances: bool = False
     overlays: bool = True
 
-    def search(self, album: Iterable[Target], ask: Callable[[Target], Record]) -> Iterator[Record]:
+    def __post_init__(self) -> None:
+        taken: dict[str, str] = {}
+        for concept in self.concepts:
+            part = file_part(concept).casefold()  # some file systems do not tell cases apart
+            if part in taken:
+                raise OutputError(
+                    f"the concepts {taken[part]!r} and {concept!r} would both write their masks as "
+                    f"{file_part(concept)!r}: learn one of them again with another name."
+                )
+            taken[part] = concept
+
+    def search(self, album: Iterable[Target], ask: Callable[[Target], ImageResult]) -> Iterator[Record]:
         """The record of every photo, on disk before the next one is read.
 
-        One bad photo does not end an album: its record holds the image and what is wrong with it.
+        A photo that cannot be used does not end an album: its record holds the image and the error.
 
         Args:
             album: the photos.
-            ask: finds in a photo what is looked for, and writes it by one of the methods below.
+            ask: finds in a photo what is looked for. The result is stored under the name that the album gives.
+
+        Raises:
+            OutputError: results.jsonl cannot be written.
         """
-        with (self.path / "results.jsonl").open("w", encoding="utf-8") as lines:
+        path = self.path / "results.jsonl"
+        with write.as_output_error(path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lines = path.open("w", encoding="utf-8")
+        with lines:
             for target in album:
                 try:
-                    record = ask(target)
+                    record = self.write(replace(ask(target), name=target.name, source=target.source))
                 except ImageError as error:
-                    record = {"image": str(target.source), "error": str(error)}
+                    record = {"image": str(target.source or target.name), "error": str(error)}
                 lines.write(json.dumps(record) + "\n")
                 lines.flush()
                 yield record
 
-    def one(self, target: Target, found: Segmentation) -> Record:
-        """One concept, as masks/NAME.png."""
-        record = {"image": str(target.source)} | self._facts(found, target.name)
-        return record | self._picture(target, found.overlay)
+    def write(self, result: ImageResult) -> Record:
+        """Writes masks and overlay of one photo; the record says where they are and what is known of each object.
 
-    def instances(self, target: Target, found: Sequence[Segmentation]) -> Record:
-        """Every instance of one concept, as masks/NAME_1.png, NAME_2.png, …"""
-        facts = [self._facts(one, f"{target.name}_{number}") for number, one in enumerate(found, start=1)]
-        record: Record = {"image": str(target.source), "present": bool(found), "instances": facts}
-        labels = [f"{number} {one.concept} {one.presence:.2f}" for number, one in enumerate(found, start=1)]
-        return record | self._picture(target, lambda: together(target.read(), found, labels))
+        Every record has the same keys: None for the mask and the box of what is not present, for a presence that was
+        not judged, and for the overlay where there are none.
+        """
+        return {
+            "image": str(result.source or result.name),
+            "present": result.present,
+            "objects": [self._object(one, result.name) for one in result.segmentations],
+            "overlay": self._overlay(result) if self.overlays else None,
+        }
 
-    def concepts(self, target: Target, found: Sequence[Segmentation]) -> Record:
-        """Several concepts, as masks/NAME_<concept>.png."""
-        facts = [
-            {"concept": one.concept} | self._facts(one, f"{target.name}_{file_part(one.concept)}") for one in found
-        ]
-        record: Record = {"image": str(target.source), "present": any(one.present for one in found), "concepts": facts}
-        labels = [f"{one.concept} {one.presence:.2f}" for one in found]
-        return record | self._picture(target, lambda: together(target.read(), found, labels))
-
-    def _facts(self, found: Segmentation, name: str) -> Record:
-        """What is known of a result, and where its mask now is."""
-        facts: Record = {
+    def _object(self, found: Segmentation, name: str) -> Record:
+        mask = found.save(self.path / "masks" / f"{self._mask_name(found, name)}.png") if found.present else None
+        return {
+            "concept": found.concept,
+            "instance": found.instance,
             "present": found.present,
-            "presence": round(found.presence, 4),
+            "presence": None if found.presence is None else round(found.presence, 4),
             "score": round(found.score, 4),
             "box_xyxy": found.box_xyxy if found.present else None,
-            "area_px": int(found.mask.sum()) if found.present else 0,
+            "area_px": found.area_px if found.present else 0,
             "points_xy": [[round(float(x), 1), round(float(y), 1)] for x, y in found.points_xy],
             "labels": [int(label) for label in found.labels],
+            "mask": None if mask is None else str(mask),
         }
-        if found.present:
-            facts["mask"] = str(found.save(self.path / "masks" / f"{name}.png"))
-        return facts
 
-    def _picture(self, target: Target, paint: Callable[[], UInt8[Array, "h w 3"]]) -> Record:
-        if not self.overlays:
-            return {}
-        picture = paint()
-        suffix = "jpg" if max(picture.shape) < 65_000 else "png"  # JPEG ends at 65,535 pixels a side
-        path = self.path / "overlays" / f"{target.name}.{suffix}"
-        return {"overlay": str(formats.write_picture(picture, path))}
+    def _mask_name(self, found: Segmentation, name: str) -> str:
+        concept = [file_part(found.concept)] if len(self.concepts) > 1 else []
+        instance = [str(found.instance)] if self.instances else []
+        return "_".join([name, *concept, *instance])
+
+    def _overlay(self, result: ImageResult) -> str:
+        suffix = "jpg" if max(result.size_hw) < JPEG_SIDE_PX else "png"
+        return str(write.write_picture(result.overlay(), self.path / "overlays" / f"{result.name}.{suffix}"))
 
 
 def file_part(concept: str) -> str:
@@ -96,15 +117,3 @@ def file_part(concept: str) -> str:
     Without an underscore in it, NAME_<concept> is another file for every photo and concept.
     """
     return re.sub(r"[^\w.-]|_", "-", concept)
-
-
-def together(rgb: UInt8[Array, "h w 3"], found: Sequence[Segmentation], labels: Sequence[str]) -> UInt8[Array, "h w 3"]:
-    """The photo with every result that is present in a colour of its own; those that are not are named in a corner."""
-    for number, (one, label) in enumerate(zip(found, labels, strict=True)):
-        if one.present:
-            rgb = draw.overlay(rgb, one.mask, colour=draw.COLOURS[number % len(draw.COLOURS)], label=label)
-    absent = ", ".join(one.concept for one in found if not one.present)
-    if found and not absent:
-        return rgb
-    label = f"{absent}: not here" if absent else "not here"
-    return draw.overlay(rgb, np.zeros(rgb.shape[:2], bool), colour=draw.INK, label=label)

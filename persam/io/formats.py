@@ -1,242 +1,186 @@
-"""Results as files that other tools read: a table of formats, one line and one function each.
+"""Results as data sets that other tools read: a table of formats, one line and one function each.
 
-A file appears whole or not at all, and takes the place of an older one.
+Every format holds what is present and leaves out the rest. Images themselves are not copied: a data set refers to
+them as NAME and the suffix of their file, .png for those from memory.
 """
 
-import io
 import json
-import os
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
-from jaxtyping import Bool, UInt8
-from PIL import Image
+from jaxtyping import UInt8
 
 from persam.errors import OutputError
+from persam.io import write
+from persam.io.mask_files import VOC_PALETTE, palette_png, yolo_lines
+from persam.io.results import ImageResult
 
 Array = np.ndarray[Any, Any]
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-
-@runtime_checkable
-class Scored(Protocol):
-    """A result with a mask and its score, such as `Segmentation`."""
-
-    @property
-    def mask(self) -> Bool[Array, "h w"]: ...
-
-    @property
-    def score(self) -> float: ...
+MOST_INDICES = 254  # of a palette PNG: 0 is background, and 255 is undecided in VOC and DAVIS
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a mask. encode: the bytes of the file, from the mask and its score, which may be unknown."""
+    """A way to write a data set. write: takes the results one at a time, and the path of the file or folder."""
 
-    suffix: str
-    encode: Callable[[Bool[Array, "h w"], float | None], bytes]
+    write: Callable[[Iterable[ImageResult], Path], None]
     about: str
 
 
-def save(found: Scored, path: str | Path, *, format: str | None = None) -> Path:
-    """The path of the file that now holds the result; see `write_mask`."""
-    return write_mask(found.mask, path, format=format, score=found.score)
-
-
-def write_mask(
-    mask: Bool[Array, "h w"], path: str | Path, *, format: str | None = None, score: float | None = None
-) -> Path:
-    """The path of the file that now holds the mask.
+def export(results: ImageResult | Iterable[ImageResult], path: str | Path, *, format: str) -> Path:
+    """The path of the data set that now holds what is present in the results.
 
     Args:
-        mask: what to write; it may be empty.
-        path: its folder is made when it is not there yet.
-        format: a name of FORMATS; when not given, the first whose suffix the path has.
-        score: how good the mask is, for the formats that tell.
+        results: one, or many that are drawn from one at a time and not kept, such as those of `PerSAM.segment`.
+        path: a file for `coco`, a folder for every other format; it is made when it is not there yet.
+        format: a name of FORMATS.
 
     Raises:
-        OutputError: an unknown format or suffix, or a place that cannot be written.
+        OutputError: an unknown format, two images of one name, more objects than a palette holds, or a place that
+            cannot be written.
     """
+    if format not in FORMATS:
+        raise OutputError(f"there is no data set format {format!r}: choose one of {', '.join(FORMATS)}.")
     path = Path(path).expanduser()
-    return write_bytes(_format_for(path, format).encode(mask, score), path)
-
-
-def write_picture(picture: UInt8[Array, "h w c"], path: str | Path) -> Path:
-    """The path of the file that now holds an RGB or RGBA picture: .png, .jpg or .webp.
-
-    Raises:
-        OutputError: another suffix, a transparent picture as .jpg, or a place that cannot be written.
-    """
-    path = Path(path).expanduser()
-    suffix = path.suffix.lower()
-    if suffix not in PICTURE_SUFFIXES:
-        raise OutputError(f"cannot write a picture as {path}: choose one of {', '.join(PICTURE_SUFFIXES)}.")
-    if picture.shape[2] == 4 and suffix in (".jpg", ".jpeg"):
-        raise OutputError(f"cannot write {path}: JPEG has no transparency. Choose .png or .webp.")
-    kind = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
-    try:
-        data = _encoded(Image.fromarray(picture), kind, quality=92)
-    except (OSError, ValueError) as error:  # JPEG and WebP end at 65,535 and 16,383 pixels a side
-        size = f"{picture.shape[1]}x{picture.shape[0]}"
-        raise OutputError(f"cannot write {size} pixels as {path} ({error}). Choose .png.") from error
-    return write_bytes(data, path)
-
-
-def write_bytes(data: bytes, path: str | Path) -> Path:
-    """The path of the file that now holds the bytes: all of them, or the file that was there before.
-
-    Raises:
-        OutputError: the folder or the file cannot be written.
-    """
-    path = Path(path).expanduser()
-    part = path.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            os.replace(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(
-            f"cannot write {path}: a part of {path.parent} is a file, where a folder should be. "
-            f"Move that file, or choose another folder."
-        ) from error
-    except IsADirectoryError as error:
-        raise OutputError(f"cannot write {path}: it is a folder. Name a file in it.") from error
-    except PermissionError as error:
-        raise OutputError(f"cannot write {path}: no permission to write there. Choose another folder.") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot write {path}: {reason}. Make room there, or choose another place.") from error
+    FORMATS[format].write(_of_different_names([results] if isinstance(results, ImageResult) else results), path)
     return path
 
 
-def to_coco(
-    mask: Bool[Array, "h w"],
-    *,
-    image_id: int = 0,
-    category_id: int = 1,
-    annotation_id: int | None = None,
-    score: float | None = None,
-) -> dict[str, Any]:
-    """A COCO annotation, ready for JSON: compressed RLE, `bbox` as x, y, width, height, `area` in pixels.
+def _of_different_names(results: Iterable[ImageResult]) -> Iterator[ImageResult]:
+    names: set[str] = set()
+    for result in results:
+        if result.name.casefold() in names:  # some file systems do not tell cases apart
+            raise OutputError(
+                f"two images are called {result.name!r}, and the files of one would replace those of the other. "
+                f"Segment them as one album, or export each album to a place of its own."
+            )
+        names.add(result.name.casefold())
+        yield result
+        del result  # before the next one is computed, here and below: one in memory at a time
 
-    An empty mask has the box 0, 0, 0, 0. `id` and `score` are left out when they are not given.
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    bbox = [0, 0, 0, 0]
-    if len(rows):
-        bbox = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
-    annotation: dict[str, Any] = {} if annotation_id is None else {"id": annotation_id}
-    annotation |= {
-        "image_id": image_id,
-        "category_id": category_id,
-        "segmentation": {"size": list(mask.shape), "counts": compress(run_lengths(mask))},
-        "bbox": [int(number) for number in bbox],
-        "area": int(mask.sum()),
-        "iscrowd": 0,
+
+def _coco(results: Iterable[ImageResult], path: Path) -> None:
+    categories: dict[str, int] = {}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for result in results:
+        _number(categories, _concepts(result), first=1)
+        height, width = result.size_hw
+        images.append({"id": len(images) + 1, "file_name": _image_file(result), "width": width, "height": height})
+        annotations += [
+            one.to_coco(image_id=len(images), category_id=categories[one.concept], annotation_id=annotation_id)
+            for annotation_id, one in enumerate(result, start=len(annotations) + 1)
+        ]
+        del result
+    written = {
+        "info": {"description": "written by persam"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": concept} for concept, number in categories.items()],
     }
-    return annotation if score is None else annotation | {"score": float(score)}
+    write.write_bytes(json.dumps(written).encode(), path)
 
 
-def run_lengths(mask: Bool[Array, "h w"]) -> list[int]:
-    """COCO's uncompressed RLE: lengths of runs down the columns, alternately outside and inside, outside first."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    lengths: list[int] = np.diff([0, *changes.tolist(), flat.size]).tolist()
-    return [0, *lengths] if flat[0] else lengths
+def _yolo(results: Iterable[ImageResult], path: Path) -> None:
+    classes: dict[str, int] = {}
+    images = []
+    for result in results:
+        _number(classes, _concepts(result), first=0)
+        lines = "".join(yolo_lines(one.mask, classes[one.concept]) for one in result)
+        write.write_bytes(lines.encode(), path / "labels" / f"{result.name}.txt")
+        images.append(f"./images/{_image_file(result)}\n")  # YOLO finds the labels of images/ in labels/ beside it
+        del result
+    write.write_bytes("".join(images).encode(), path / "images.txt")
+    # A JSON string is a YAML string, whatever the concept is called.
+    names = "".join(f"\n  {number}: {json.dumps(name, ensure_ascii=False)}" for name, number in classes.items())
+    write.write_bytes(f"train: images.txt\nval: images.txt\nnames:{names or ' {}'}\n".encode(), path / "data.yaml")
 
 
-def compress(counts: list[int]) -> str:
-    """COCO's compressed RLE: from the fourth on, counts less the one two before, as 5-bit digits in ASCII from 48 on.
-
-    The lowest digit comes first; 32 is added to a digit when more follow; bit 4 of the last one is the sign.
-    """
-    text = bytearray()
-    for index, count in enumerate(counts):
-        rest = count - counts[index - 2] if index > 2 else count
-        more = True
-        while more:
-            digit = rest & 31
-            rest >>= 5
-            more = rest != (-1 if digit & 16 else 0)
-            text.append(digit + 32 * more + 48)
-    return text.decode("ascii")
+def _voc(results: Iterable[ImageResult], path: Path) -> None:
+    classes: dict[str, int] = {}
+    for result in results:
+        _number(classes, _concepts(result), first=1)
+        by_class = _indices(result, [classes[one.concept] for one in result])
+        by_object = _indices(result, range(1, len(result) + 1))
+        write.write_bytes(palette_png(by_class), path / "SegmentationClass" / f"{result.name}.png")
+        write.write_bytes(palette_png(by_object), path / "SegmentationObject" / f"{result.name}.png")
+        write.write_bytes(_voc_annotation(result), path / "Annotations" / f"{result.name}.xml")
+        del result
+    rows = [("background", 0), *classes.items()]
+    lines = [f"{name}:{','.join(map(str, VOC_PALETTE[number]))}::\n" for name, number in rows]
+    write.write_bytes(("# label:color_rgb:parts:actions\n" + "".join(lines)).encode(), path / "labelmap.txt")
 
 
-def _png(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    return _encoded(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "PNG")
+def _voc_annotation(result: ImageResult) -> bytes:
+    """Boxes are of whole masks; VOC counts pixels from 1, and the last one is inside."""
+    height, width = result.size_hw
+    root = ElementTree.Element("annotation")
+    _add(root, filename=_image_file(result))
+    _add(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
+    _add(root, segmented=1)
+    for one in result:
+        assert one.box_xyxy is not None  # what is present has pixels
+        x0, y0, x1, y1 = one.box_xyxy
+        element = ElementTree.SubElement(root, "object")
+        _add(element, name=one.concept, pose="Unspecified", truncated=0, difficult=0)
+        _add(ElementTree.SubElement(element, "bndbox"), xmin=x0 + 1, ymin=y0 + 1, xmax=x1 + 1, ymax=y1 + 1)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root)
 
 
-def _palette(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    image = Image.fromarray(mask.astype(np.uint8))
-    image.putpalette([0, 0, 0, 128, 0, 0])  # PerSeg's, DAVIS's and VOC's first colour
-    return _encoded(image, "PNG")
+def _add(element: ElementTree.Element, **texts: str | int) -> None:
+    for tag, text in texts.items():
+        ElementTree.SubElement(element, tag).text = str(text)
 
 
-def _npz(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, mask=mask, score=np.float64(np.nan if score is None else score))
-    return file.getvalue()
+def _palette(results: Iterable[ImageResult], path: Path) -> None:
+    """The same index is the same object in every image, as in DAVIS; objects.txt says which one."""
+    objects: dict[tuple[str, int], int] = {}
+    for result in results:
+        _number(objects, [(one.concept, one.instance) for one in result.segmentations], first=1)
+        indices = _indices(result, [objects[one.concept, one.instance] for one in result])
+        write.write_bytes(palette_png(indices), path / f"{result.name}.png")
+        del result
+    lines = [f"{number}\t{concept}\t{instance}\n" for (concept, instance), number in objects.items()]
+    write.write_bytes("".join(["index\tconcept\tinstance\n", *lines]).encode(), path / "objects.txt")
 
 
-def _coco(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    return json.dumps(to_coco(mask, score=score)).encode()
+def _concepts(result: ImageResult) -> list[str]:
+    """The concept of every segmentation: one that is never present has a number too."""
+    return [one.concept for one in result.segmentations]
 
 
-def _coco_counts(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    annotation = to_coco(mask, score=score)
-    return json.dumps(annotation | {"segmentation": {"size": list(mask.shape), "counts": run_lengths(mask)}}).encode()
+def _number(numbers: dict[Any, int], keys: Iterable[Any], *, first: int) -> None:
+    """Gives new keys the next numbers, so that those of earlier images stay."""
+    for key in keys:
+        numbers.setdefault(key, len(numbers) + first)
 
 
-def _yolo(mask: Bool[Array, "h w"], score: float | None) -> bytes:
-    """A line for each connected part: class 0 and its outline through pixel centres, in shares of width and height.
-
-    Nothing for an empty mask. A polygon has no holes: they are filled.
-    """
-    import cv2
-
-    height, width = mask.shape
-    parts, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    lines = []
-    for part in parts:
-        corners = part[:, 0]
-        if len(corners) < 3:  # a single pixel or a straight line, and readers ask for three corners
-            corners = corners[[0, -1, -1]]
-        shares = (corners + 0.5) / (width, height)
-        lines.append("0 " + " ".join(f"{share:.6f}" for share in shares.ravel()) + "\n")
-    return "".join(lines).encode()
+def _indices(result: ImageResult, numbers: Sequence[int]) -> UInt8[Array, "h w"]:
+    """One number for each object that is present; a pixel of several belongs to the first."""
+    if max(numbers, default=0) > MOST_INDICES:
+        raise OutputError(
+            f"{result.name!r} needs the index {max(numbers)}, and a palette PNG ends at {MOST_INDICES}. "
+            f"Export as coco, or search fewer concepts or instances."
+        )
+    indices = np.zeros(result.size_hw, np.uint8)
+    for one, number in zip(result, numbers, strict=True):
+        indices[one.mask & (indices == 0)] = number
+    return indices
 
 
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def _format_for(path: Path, name: str | None) -> Format:
-    if name is not None:
-        if name not in FORMATS:
-            raise OutputError(f"there is no format {name!r}: choose one of {', '.join(FORMATS)}.")
-        return FORMATS[name]
-    for form in FORMATS.values():
-        if form.suffix == path.suffix.lower():
-            return form
-    known = ", ".join(dict.fromkeys(form.suffix for form in FORMATS.values()))
-    raise OutputError(f"cannot tell from {path} how to write a mask: choose one of {known}.")
+def _image_file(result: ImageResult) -> str:
+    return result.name + (result.source.suffix if result.source else ".png")
 
 
 FORMATS = {
-    "png": Format(".png", _png, "255 inside the object, 0 outside, one channel"),
-    "palette": Format(".png", _palette, "index 1 inside the object, shown as dark red: PerSeg's and DAVIS's way"),
-    "npz": Format(".npz", _npz, "NumPy: `mask`, bool, and `score`"),
-    "coco": Format(".json", _coco, "a COCO annotation with compressed RLE"),
-    "coco_counts": Format(".json", _coco_counts, "a COCO annotation with RLE as a list of numbers"),
-    "yolo": Format(".txt", _yolo, "YOLO segmentation labels of class 0, a line for each part; holes are filled"),
+    "coco": Format(_coco, "one COCO JSON file: images, categories by concept, annotations with RLE, box and score"),
+    "yolo": Format(_yolo, "a folder for a YOLO trainer: labels/NAME.txt, images.txt and data.yaml; holes are filled"),
+    "voc": Format(_voc, "a folder as PASCAL VOC: palette PNGs of classes and of objects, XML with boxes, labelmap.txt"),
+    "palette": Format(_palette, "a folder of palette PNGs as DAVIS: index = number of the object, see objects.txt"),
 }

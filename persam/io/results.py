@@ -1,6 +1,7 @@
-"""What a user gets: one concept in one photo, ready to look at, to save and to hand on."""
+"""What a user gets: for each image what was looked for in it, ready to look at, to save and to hand on."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,76 +9,189 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from persam.io import draw, formats
+from persam.errors import PerSAMError
+from persam.io import draw, mask_files
 
 Array = np.ndarray[Any, Any]
+Box = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segmentation:
-    """One concept in one photo.
+    """One instance of one concept in one image.
 
-    mask: True where the object is, in the photo's own size. It is the best guess even when `present` is False.
-    score: how well the mask is expected to fit, 0..1: the decoder's predicted IoU.
-    presence: how sure it is that the object is in the photo at all, 0..1; `present` is this against the threshold. 1
-        under the official recipes, which never judge it.
+    concept: name of what was looked for. instance: counted from 1 within its concept, the most similar first.
+    mask: True where the object is, in the image's own size. It is the best guess even when `present` is False.
+    score: how well this mask is expected to fit, 0..1: the decoder's predicted IoU.
+    presence: how sure it is that this is the very object, 0..1; None where that was not judged: under the official
+        recipes, with `verify=False`, and with a backbone without a calibration.
+    present: `presence` against the calibrated threshold, where it was judged, and the mask is not empty.
     box_xyxy: x0, y0, x1, y1 of the mask in pixels, inclusive; None when the mask is empty.
-    points_xy, labels: the prompt points that found it, in pixels of the photo; 1 inside the object, 0 outside.
-    similarity: the location map: cosine of every grid cell to the concept, -1..1, padding cut off.
-    concept: name of what was looked for. name: of the photo, unique in its album. source: its path, or None.
-    read: gives the photo again as RGB; one that came from a path is not kept in memory.
+    points_xy, labels: the prompt points that found it, in pixels of the image; 1 inside the object, 0 outside.
+    similarity: the location confidence map: cosine of each patch to the concept, -1..1, padding cut off.
     """
 
+    concept: str
+    instance: int
     mask: Bool[Array, "h w"]
     score: float
-    presence: float
+    presence: float | None
     present: bool
-    box_xyxy: tuple[int, int, int, int] | None
+    box_xyxy: Box | None
     points_xy: Float[Array, "n 2"]
     labels: Float[Array, "n"]
     similarity: Float[Array, "hv wv"]
-    concept: str
-    name: str
-    source: Path | None
-    read: Callable[[], UInt8[Array, "h w 3"]] = field(repr=False, compare=False)
+
+    @property
+    def area_px(self) -> int:
+        return int(self.mask.sum())
 
     def save(self, path: str | Path, *, format: str | None = None) -> Path:
         """The path of the file that now holds the mask, the best guess even when `present` is False.
 
         Args:
             path: .png (0 and 255), .npz (with the score), .json (COCO) or .txt (YOLO); folders are made.
-            format: another way of writing it, a name of `persam.io.formats.FORMATS`, such as `palette`.
+            format: another way of writing it, a name of `persam.io.mask_files.FORMATS`, such as `palette`.
 
         Raises:
             OutputError: unknown suffix or format, or a place that cannot be written.
         """
-        return formats.save(self, path, format=format)
+        return mask_files.write_mask(self.mask, path, format=format, score=self.score)
 
-    def overlay(self) -> UInt8[Array, "h w 3"]:
-        """The photo with the mask, its outline, the prompt points and the box drawn over it."""
-        label = f"{self.concept} {self.presence:.2f}" if self.present else f"{self.concept}: not here"
-        rgb = self.read()
-        if not self.present:
-            return draw.overlay(rgb, np.zeros_like(self.mask), label=label)
-        return draw.overlay(
-            rgb, self.mask, points_xy=self.points_xy, labels=self.labels, box=self.box_xyxy, label=label
+    def to_coco(self, *, image_id: int = 0, category_id: int = 1, annotation_id: int | None = None) -> dict[str, Any]:
+        """A COCO annotation with compressed RLE, box as x, y, width, height, area in pixels and score."""
+        return mask_files.to_coco(
+            self.mask, image_id=image_id, category_id=category_id, annotation_id=annotation_id, score=self.score
         )
 
+    @property
+    def label(self) -> str:
+        """What a picture calls it: the concept, and how sure its presence is."""
+        return self.concept if self.presence is None else f"{self.concept} {self.presence:.2f}"
+
+    def __repr__(self) -> str:
+        presence = "presence not judged" if self.presence is None else f"presence {self.presence:.2f}"
+        where = f"box {self.box_xyxy}, {self.area_px} pixels" if self.present else "not here"
+        return f"Segmentation({self.concept!r}: {where}, score {self.score:.2f}, {presence})"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """What was found in one image, whatever was asked: one object, several concepts, many instances, a video frame.
+
+    Its length is the number of what is present, and iterating gives those; a result in which nothing is present is
+    false. `result["rex"]` is the best segmentation of a concept, present or not. For one object, `mask`, `score`,
+    `presence`, `present`, `box_xyxy`, `points_xy`, `labels` and `similarity` are those of the best segmentation.
+
+    name: of the image, unique in its album. size_hw: in pixels.
+    segmentations: by concept in the order asked, then the most similar first. A concept that is not present has one,
+        its best guess.
+    time: seconds from the start of the video; None for a photo.
+    source: the image's path, or None.
+    read: gives the image again as RGB; one that came from a path is not kept in memory.
+    """
+
+    name: str
+    size_hw: tuple[int, int]
+    segmentations: tuple[Segmentation, ...]
+    read: Callable[[], UInt8[Array, "h w 3"]] = field(repr=False)
+    time: float | None = None
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        for one in self.segmentations:
+            if one.mask.shape != self.size_hw:
+                raise ValueError(f"expected masks of {self.size_hw} (height, width), got {one.mask.shape}")
+
+    def __len__(self) -> int:
+        return sum(one.present for one in self.segmentations)
+
+    def __iter__(self) -> Iterator[Segmentation]:
+        return (one for one in self.segmentations if one.present)
+
+    def __getitem__(self, concept: str) -> Segmentation:
+        for one in self.segmentations:
+            if one.concept == concept:
+                return one
+        asked = ", ".join(dict.fromkeys(repr(one.concept) for one in self.segmentations)) or "nothing"
+        raise PerSAMError(f"nothing called {concept!r} was looked for in {self.name!r}. It was asked for {asked}.")
+
+    @property
+    def best(self) -> Segmentation:
+        """The first segmentation that is present, else the first concept's best guess."""
+        present = next(iter(self), None)
+        if present is not None:
+            return present
+        if not self.segmentations:
+            raise PerSAMError(f"nothing was looked for in {self.name!r}: the result holds no segmentation.")
+        return self.segmentations[0]
+
+    @property
+    def present(self) -> bool:
+        return len(self) > 0
+
+    @property
+    def mask(self) -> Bool[Array, "h w"]:
+        return self.best.mask
+
+    @property
+    def score(self) -> float:
+        return self.best.score
+
+    @property
+    def presence(self) -> float | None:
+        return self.best.presence
+
+    @property
+    def box_xyxy(self) -> Box | None:
+        return self.best.box_xyxy
+
+    @property
+    def points_xy(self) -> Float[Array, "n 2"]:
+        return self.best.points_xy
+
+    @property
+    def labels(self) -> Float[Array, "n"]:
+        return self.best.labels
+
+    @property
+    def similarity(self) -> Float[Array, "hv wv"]:
+        return self.best.similarity
+
+    def save(self, path: str | Path, *, format: str | None = None) -> Path:
+        """Writes the best segmentation's mask; see `Segmentation.save`."""
+        return self.best.save(path, format=format)
+
+    def overlay(self) -> UInt8[Array, "h w 3"]:
+        """The image with everything that is present drawn over it, each in a colour of its own.
+
+        A single one comes with its box and prompt points; instances of one concept come with their numbers. Concepts
+        that are not present are named in a corner.
+        """
+        rgb, present = self.read(), list(self)
+        here = {one.concept for one in present}
+        absent = dict.fromkeys(one.concept for one in self.segmentations if one.concept not in here)
+        if len(present) == 1 and not absent:
+            (one,) = present
+            return draw.overlay(
+                rgb, one.mask, points_xy=one.points_xy, labels=one.labels, box=one.box_xyxy, label=one.label
+            )
+        instances = Counter(one.concept for one in present)
+        for number, one in enumerate(present):
+            label = f"{one.instance} {one.label}" if instances[one.concept] > 1 else one.label
+            rgb = draw.overlay(rgb, one.mask, colour=draw.COLOURS[number % len(draw.COLOURS)], label=label)
+        if absent:
+            label = f"{', '.join(absent)}: not here"
+            rgb = draw.overlay(rgb, np.zeros(self.size_hw, bool), colour=draw.INK, label=label)
+        return rgb
+
     def cutout(self) -> UInt8[Array, "ch cw 4"]:
-        """The object alone: RGBA, cropped to its box, transparent elsewhere.
+        """The best segmentation's object alone: RGBA, cropped to its box, transparent elsewhere.
 
         Raises:
             MaskError: the mask is empty.
         """
         return draw.cutout(self.read(), self.mask)
 
-    def to_coco(self, *, image_id: int = 0, category_id: int = 1, annotation_id: int | None = None) -> dict[str, Any]:
-        """A COCO annotation with compressed RLE, box as x, y, width, height, area in pixels and score."""
-        return formats.to_coco(
-            self.mask, image_id=image_id, category_id=category_id, annotation_id=annotation_id, score=self.score
-        )
-
     def __repr__(self) -> str:
-        where = "not here" if not self.present else f"box {self.box_xyxy}, {int(self.mask.sum())} pixels"
-        numbers = f"score {self.score:.2f}, presence {self.presence:.2f}"
-        return f"Segmentation({self.concept!r} in {self.name!r}: {where}, {numbers})"
+        return f"ImageResult({self.name!r}: {'; '.join(map(repr, self.segmentations))})"

@@ -1,4 +1,4 @@
-"""Masks as COCO's json writes them, polygons and run lengths, to pixels."""
+"""Masks as COCO's JSON writes them: run lengths (RLE) from a mask and back, and polygons to a mask."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from persam.errors import DataError
 
 Array = np.ndarray[Any, Any]
-FINE = 5  # places a pixel
+SUBPIXELS = 5  # a side: COCO rasterises polygons on a grid of fifths of a pixel
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,56 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Rle:
-    """Lengths of runs down the columns, in turns outside and inside, outside first."""
+    """Lengths of runs down the columns, alternately outside and inside, outside first."""
 
     size_hw: tuple[int, int]
     counts: tuple[int, ...]
 
 
+def run_lengths(mask: Bool[Array, "h w"]) -> list[int]:
+    """COCO's uncompressed RLE: lengths of runs down the columns, alternately outside and inside, outside first."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths: list[int] = np.diff([0, *changes.tolist(), flat.size]).tolist()
+    return [0, *lengths] if flat[0] else lengths
+
+
+def compress(counts: Sequence[int]) -> str:
+    """COCO's compressed RLE: from the fourth on, counts less the one two before, as 5-bit digits in ASCII from 48 on.
+
+    The lowest digit comes first; 32 is added to a digit when more follow; bit 4 of the last one is the sign.
+    """
+    text = bytearray()
+    for index, count in enumerate(counts):
+        rest = count - counts[index - 2] if index > 2 else count
+        more = True
+        while more:
+            digit = rest & 31
+            rest >>= 5
+            more = rest != (-1 if digit & 16 else 0)
+            text.append(digit + 32 * more + 48)
+    return text.decode("ascii")
+
+
+def decompress(text: str | bytes) -> list[int]:
+    """The run lengths that `compress` wrote."""
+    counts: list[int] = []
+    value = shift = 0
+    for character in text.encode("ascii") if isinstance(text, str) else text:
+        digit = character - 48
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    return counts
+
+
 def segments(segmentation: Any) -> tuple[Polygon | Rle, ...]:
-    """A json `segmentation`: one run-length object, or a list of polygons (or of run-length objects).
+    """What a JSON `segmentation` holds: one run-length object, or a list of polygons (or of run-length objects).
 
     Raises:
         DataError: it is neither.
@@ -54,25 +96,25 @@ def draw(parts: Iterable[Polygon | Rle], size_hw: tuple[int, int]) -> Bool[Array
 def _draw_polygon(polygon: Polygon, size_hw: tuple[int, int]) -> Bool[Array, "h w"]:
     """Pixels whose centre the outline goes around, by the even-odd rule.
 
-    The outline runs on COCO's own grid of fifths of a pixel: the mask is the one its tool gives, border and all.
+    The outline runs on COCO's own grid of fifths of a pixel, so that the mask is the one pycocotools gives.
     """
     height, width = size_hw
     x, y = _outline(polygon).T
     # The outline crosses the centres of a pixel column where it steps between the third fifth and its neighbour.
     stepped = np.flatnonzero(np.diff(x))
     left, upper = np.minimum(x[stepped], x[stepped + 1]), np.minimum(y[stepped], y[stepped + 1])
-    columns = (left - 2) // FINE
-    centred = (left % FINE == 2) & (columns >= 0) & (columns < width)
-    rows = np.clip(np.ceil((upper + 0.5) / FINE - 0.5), 0, height).astype(np.int64)
+    columns = (left - 2) // SUBPIXELS
+    centred = (left % SUBPIXELS == 2) & (columns >= 0) & (columns < width)
+    rows = np.clip(np.ceil((upper + 0.5) / SUBPIXELS - 0.5), 0, height).astype(np.int64)
     crossings = np.zeros((height + 1, width), dtype=np.int64)
     np.add.at(crossings, (rows[centred], columns[centred]), 1)
     return np.cumsum(crossings[:height], axis=0) % 2 == 1
 
 
 def _outline(polygon: Polygon) -> Int[Array, "n 2"]:
-    """The closed outline as steps on the fine grid: along its longer side an edge takes every place, once."""
-    # Rounded as C casts: the half added, the fraction cut off, towards zero also left of and above the photo.
-    corners = (FINE * np.asarray(polygon.xy).reshape(-1, 2) + 0.5).astype(np.int64)
+    """The closed outline as steps on the grid of subpixels: an edge visits every place along its longer side once."""
+    # Rounded as C casts: the half added, the fraction cut off, towards zero also left of and above the image.
+    corners = (SUBPIXELS * np.asarray(polygon.xy).reshape(-1, 2) + 0.5).astype(np.int64)
     edges = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         along = int(abs(end - start)[0] < abs(end - start)[1])
@@ -90,8 +132,8 @@ def _draw_rle(rle: Rle, size_hw: tuple[int, int]) -> Bool[Array, "h w"]:
     height, width = rle.size_hw
     if rle.size_hw != size_hw or sum(rle.counts) != height * width:
         raise DataError(
-            f"a run-length mask of {height}x{width} with {sum(rle.counts)} pixels does not fit its photo of "
-            f"{size_hw[0]}x{size_hw[1]}. Are photos and annotations of the same release?"
+            f"a run-length mask of {height}x{width} with {sum(rle.counts)} pixels does not fit its image of "
+            f"{size_hw[0]}x{size_hw[1]}. Are images and annotations of the same release?"
         )
     inside = np.arange(len(rle.counts)) % 2 == 1
     return np.repeat(inside, rle.counts).reshape(width, height).T
@@ -101,25 +143,5 @@ def _rle(written: dict[str, Any]) -> Rle:
     height, width = written["size"]
     counts = written["counts"]
     if isinstance(counts, (str, bytes)):
-        counts = _uncompressed(counts.encode("ascii") if isinstance(counts, str) else counts)
+        counts = decompress(counts)
     return Rle((int(height), int(width)), tuple(map(int, counts)))
-
-
-def _uncompressed(text: bytes) -> Sequence[int]:
-    """COCO's text form: five bits a character (offset 48, low bits first, bit 5 says more follow, signed).
-
-    From the fourth number on, what is written is the difference to the number two before.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = character - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        counts.append(value + counts[-2] if len(counts) > 2 else value)
-        value = shift = 0
-    return counts

@@ -1,4 +1,4 @@
-"""What to look for: a Concept is learned from reference photos without training, and some kilobytes on disk."""
+"""What to look for: a Concept is learned from reference images without training, and takes some dozen kilobytes."""
 
 import json
 from collections.abc import Sequence
@@ -8,88 +8,99 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from persam.errors import ConceptError
-from persam.geometry import cell_cover, foreground_cells, official_cells
-from persam.io.formats import write_bytes
-from persam.method.prototypes import Cells, Prototypes, summarise
-from persam.method.recipes import Recipe, find
-from persam.method.verify import Portrait
+from persam.errors import ConceptError, PerSAMError
+from persam.io.write import write_bytes
+from persam.method.prototypes import Prototypes
+from persam.method.recipes import AnyRecipe, from_plain, to_plain
+from persam.method.verify import IdentityDescriptor
+from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-FORMAT = "persam-concept-2"
-PARTS = tuple(field.name for field in fields(Prototypes))
+FORMAT = "persam-concept-3"
+WORDS = ("name", "backbone", "fingerprint")
+PROTOTYPES = tuple(one.name for one in fields(Prototypes))
+IDENTITY = tuple(one.name for one in fields(IdentityDescriptor))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One reference photo's features, the object's mask in it, in the photo's own size, and the object close up."""
+    """One reference image, its embedding (a batch of one), and the object's mask in the image's own size."""
 
+    rgb: UInt8[Array, "h w 3"]
     embedding: ImageEmbedding
     mask: Bool[Array, "h w"]
-    portrait: Portrait
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Concept:
     """A learned object.
 
-    feature: unit length; its cosine to a photo's cells is the confidence map.
-    semantic: mean of the object's cells, not normalised: the target-semantic prompt.
-    prototypes: of the object's parts and of what was around it.
-    portrait: the object's cells close up, by which a find is recognised.
+    name: what results call it. recipe: how it is looked for. backbone, fingerprint: whose features these are.
+    feature: the target feature, unit length; its cosine to an image's patches is the confidence map.
+    semantic: mean of the object's patches, not normalised: the target-semantic prompt.
+    prototypes: of the object's parts and of what was around it; None under the official recipes.
+    identity: by which a find is verified; None where nothing is.
     scale_weights: PerSAM-F's weights of the three masks, sum 1; None before `tune`.
-    references: the photos it was learned from, for `tune`; kept in memory only.
+    references: the images it was learned from, for `tune`; kept in memory only.
     """
 
     name: str
-    recipe: Recipe
+    recipe: AnyRecipe
     backbone: str
     fingerprint: str
     feature: Float[Tensor, "c"]
     semantic: Float[Tensor, "c"]
-    prototypes: Prototypes
-    portrait: Portrait
+    prototypes: Prototypes | None = None
+    identity: IdentityDescriptor | None = None
     scale_weights: Float[Tensor, "3"] | None = None
-    references: tuple[Reference, ...] = field(default=(), repr=False, compare=False)
+    references: tuple[Reference, ...] = field(default=(), repr=False)
 
     def to(self, device: torch.device | str) -> "Concept":
-        weights = None if self.scale_weights is None else self.scale_weights.to(device)
         return replace(
             self,
             feature=self.feature.to(device),
             semantic=self.semantic.to(device),
-            prototypes=self.prototypes.to(device),
-            portrait=self.portrait.to(device),
-            scale_weights=weights,
+            prototypes=None if self.prototypes is None else self.prototypes.to(device),
+            identity=None if self.identity is None else self.identity.to(device),
+            scale_weights=None if self.scale_weights is None else self.scale_weights.to(device),
         )
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both look for the same in the same way; the references they were learned from do not count."""
+        if not isinstance(other, Concept):
+            return NotImplemented
+        words = (self.name, self.recipe, self.backbone, self.fingerprint)
+        if words != (other.name, other.recipe, other.backbone, other.fingerprint):
+            return False
+        mine, theirs = _tensors_of(self), _tensors_of(other)
+        return mine.keys() == theirs.keys() and all(torch.equal(mine[name].cpu(), theirs[name].cpu()) for name in mine)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.recipe, self.backbone, self.fingerprint))
+
     def save(self, path: str | Path) -> Path:
-        """Writes a safetensors file of some dozen kilobytes: numbers and metadata, no photo.
+        """Writes a safetensors file of some dozen kilobytes: numbers and metadata, no image.
 
         Raises:
             OutputError: the file cannot be written.
         """
         from safetensors.torch import save
 
-        tensors = {"feature": self.feature, "semantic": self.semantic}
-        tensors |= {name: value.half() for name, value in vars(self.prototypes).items()}
-        portrait = self.portrait
-        tensors |= {"portrait": portrait.features.half(), "portrait_colour": portrait.colours.half()}
-        tensors["portrait_photo"] = portrait.photo
-        if self.scale_weights is not None:
-            tensors["scale_weights"] = self.scale_weights
-        words = {"format": FORMAT, "name": self.name, "recipe": self.recipe.name}
-        words |= {"backbone": self.backbone, "fingerprint": self.fingerprint}
-        on_cpu = {key: value.cpu().contiguous() for key, value in tensors.items()}
-        return write_bytes(save(on_cpu, {"persam": json.dumps(words)}), path)
+        words = {"format": FORMAT, "recipe": to_plain(self.recipe)} | {word: getattr(self, word) for word in WORDS}
+        halved = (*PROTOTYPES, "identity.features", "identity.colours")
+        tensors = {
+            name: (value.half() if name in halved else value).cpu().contiguous()
+            for name, value in _tensors_of(self).items()
+        }
+        return write_bytes(save(tensors, {"persam": json.dumps(words)}), path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Concept":
-        """A concept that `save` wrote.
+        """A concept that `save` wrote, equal to what was saved but for the references.
 
         Raises:
             ConceptError: there is no such file, or it is not a concept.
@@ -106,72 +117,80 @@ class Concept:
         except (SafetensorError, OSError, ValueError) as error:
             raise ConceptError(f"{path} is not a concept file: {error}. Make one with `persam learn`.") from error
         if not _is_concept(words, tensors):
-            raise ConceptError(f"{path} holds no concept of the format {FORMAT}. Make one with `persam learn`.")
+            found = words.get("format") if isinstance(words, dict) else None
+            older = f" but of {found}" if found and found != FORMAT else ""
+            raise ConceptError(f"{path} holds no concept of the format {FORMAT}{older}. Learn it with `persam learn`.")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
-        prototypes = Prototypes(**{name: tensors.pop(name).float() for name in PARTS})
-        features, colours, photo = (tensors.pop(f"portrait{part}") for part in ("", "_colour", "_photo"))
-        portrait = Portrait(features.float(), colours.float(), photo)
-        named = (words["name"], find(words["recipe"]), words["backbone"], words["fingerprint"])
-        return cls(*named, prototypes=prototypes, portrait=portrait, **tensors)
+        try:
+            recipe = from_plain(words["recipe"])
+        except PerSAMError as error:
+            raise ConceptError(f"the concept in {path} cannot be used: {error} Learn it again.") from error
+        wide = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+        prototypes = Prototypes(**{name: wide[name] for name in PROTOTYPES}) if PROTOTYPES[0] in wide else None
+        parts = {name: wide[f"identity.{name}"] for name in IDENTITY if f"identity.{name}" in wide}
+        return cls(
+            **{word: words[word] for word in WORDS},
+            recipe=recipe,
+            feature=wide["feature"],
+            semantic=wide["semantic"],
+            prototypes=prototypes,
+            identity=IdentityDescriptor(**parts) if parts else None,
+            scale_weights=wide.get("scale_weights"),
+        )
 
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
 
 
-def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
-    """Whether a file's metadata and tensors have the names and shapes that `save` gives them."""
-    keys = ("format", "name", "recipe", "backbone", "fingerprint")
-    if not isinstance(words, dict) or not all(isinstance(words.get(key), str) for key in keys):
-        return False
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    width, levels, identity = (shapes.get("feature", ()), *(shapes.get(n, ())[1:] for n in ("foreground", "portrait")))
-    if words["format"] != FORMAT or {len(width), len(levels), len(identity)} != {1}:
-        return False
-    expected: dict[str, tuple[int, ...]] = {"feature": width, "semantic": width}
-    for part in ("foreground", "background"):
-        count = (*shapes.get(part, ()), 0)[0]
-        expected |= {part: (count, *levels), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
-    cells = (*shapes.get("portrait", ()), 0)[0]
-    expected |= {"portrait": (cells, *identity), "portrait_colour": (cells, 3), "portrait_photo": (cells,)}
-    return shapes in (expected, expected | {"scale_weights": (3,)})
-
-
-def target_cells(reference: Reference, recipe: Recipe) -> Bool[Tensor, "g g"]:
-    """The cells of the reference's padded grid that show the object.
+def owned(concepts: Concept | Sequence[Concept], backbone: Backbone) -> list[Concept]:
+    """The concepts, on the backbone's device.
 
     Raises:
-        ConceptError: the published rule finds no cell, which gave NaN in the published code (ledger 4).
+        ConceptError: there is none, two have one name, or one belongs to another backbone's features.
     """
-    embedding = reference.embedding
-    if recipe.grey_level is None:
-        return foreground_cells(reference.mask, embedding.frame)
-    cells = official_cells(reference.mask, embedding.frame, recipe.grey_level)
-    if not cells.any():
-        raise ConceptError(
-            f"the object of {int(reference.mask.sum())} pixels covers no grid cell by the published rule of "
-            f"{recipe.name}. Use the recipe 'persam', which takes the cells it covers most."
-        )
-    return cells
+    known = [concepts] if isinstance(concepts, Concept) else list(concepts)
+    names = [one.name for one in known]
+    if not known or len(set(names)) < len(names):
+        raise ConceptError(f"give at least one concept, and each a name of its own; got {names}.")
+    for one in known:
+        if one.fingerprint != backbone.fingerprint:
+            raise ConceptError(
+                f"the concept {one.name!r} was learned with {one.backbone} (weights {one.fingerprint}) and means "
+                f"nothing to {backbone.name} (weights {backbone.fingerprint}). Load that model, or learn the concept "
+                "again with this one."
+            )
+    return [one.to(backbone.device) for one in known]
 
 
-def learn(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: str, fingerprint: str) -> Concept:
-    """The concept of one object from one or more references: their cells are pooled as if they were one photo's."""
-    features, foreground, background = [], [], []
-    for reference in references:
-        embedding, cells = reference.embedding, target_cells(reference, recipe)
-        features.append(embedding.features[:, cells.to(embedding.features.device)].T)
-        shown = embedding.frame.valid(cells)
-        foreground.append(Cells.of(embedding, shown))
-        bare = (embedding.frame.valid(cell_cover(reference.mask, embedding.frame)) < 0.01) & ~shown
-        background.append(Cells.of(embedding, bare))
-    pooled = torch.cat(features)
-    semantic = pooled.mean(0)
-    target = semantic if recipe.target_feature == "mean" else pooled.amax(0) / 2 + semantic / 2
-    feature = target / target.norm().clamp(min=1e-12)  # features that cancel are like nothing, instead of NaN
-    portrait = Portrait.joined([reference.portrait for reference in references])
-    prototypes = summarise(Cells.joined(foreground), Cells.joined(background))
-    return Concept(
-        name, recipe, backbone, fingerprint, feature, semantic, prototypes, portrait, references=tuple(references)
-    )
+def _tensors_of(concept: Concept) -> dict[str, Tensor]:
+    tensors = {"feature": concept.feature, "semantic": concept.semantic}
+    if concept.prototypes is not None:
+        tensors |= vars(concept.prototypes)
+    if concept.identity is not None:
+        tensors |= {f"identity.{name}": value for name, value in vars(concept.identity).items()}
+    return tensors if concept.scale_weights is None else tensors | {"scale_weights": concept.scale_weights}
+
+
+def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
+    """Whether a file's metadata and tensors have the names and shapes that `save` gives them."""
+    if not isinstance(words, dict) or words.get("format") != FORMAT or "recipe" not in words:
+        return False
+    if not all(isinstance(words.get(word), str) for word in WORDS):
+        return False
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    width = shapes.get("feature", ())
+    expected: dict[str, tuple[int, ...]] = {"feature": width, "semantic": width}
+    if "foreground" in shapes:
+        features = shapes["foreground"][1:]
+        for part in ("foreground", "background"):
+            count = (*shapes.get(part, ()), 0)[0]
+            expected |= {part: (count, *features), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
+    if "identity.features" in shapes:
+        count, *features_of_crop = (*shapes["identity.features"], 0)[:2]
+        expected |= {"identity.features": (count, *features_of_crop), "identity.colours": (count, 3)}
+        expected |= {"identity.image": (count,)}
+    if "scale_weights" in shapes:
+        expected["scale_weights"] = (3,)
+    return len(width) == 1 and shapes == expected

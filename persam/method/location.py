@@ -1,121 +1,122 @@
-"""Where the concept is in a photo: confidence map, location prior, guidance (paper, section 3.2)."""
+"""Where the concept is in an image: confidence map, location prior, guidance (paper, section 3.2), in our form."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from persam.geometry import Frame
+from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.prototypes import Cells, cluster, likeness, log_ratio
-from persam.method.recipes import Recipe
+from persam.method.prototypes import Patches, Prototypes, cluster, log_ratio, patch_similarity
 from persam.types import ImageEmbedding, LocationPrior
 
-POSTERIOR_SLOPE = 15.0  # of the logistic curve that turns a likelihood ratio into a probability
-SURELY_NOT = -0.1  # likelihood ratio below which a cell is no less the object: small things lie among such cells
+PARTS = 3  # of the object, each with a positive point of its own, so that a rider's bike is meant too
+UNLIKELY = -1.5  # log-odds of a patch that surely is not the object: a posterior of 0.18
+BLOCKED = -2.0  # below any similarity and any smoothed log ratio
+
+
+@dataclass(frozen=True)
+class Location:
+    """The prior, and how likely each patch shows the object, 0 to 1. peak: row and column of the likeliest patch."""
+
+    prior: LocationPrior
+    posterior: Float[Tensor, "hv wv"]
+    peak: tuple[int, int]
 
 
 def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Float[Tensor, "g g"]:
-    """Cosine of every cell, padding included, to the normalised target feature: -1 to 1.
+    """Cosine of each patch, padding included, to the normalised target feature: -1 to 1 (eq. 5, 6).
 
     The published order, cosine to the mean instead of the mean of cosines: one product whatever the object's size.
     """
-    cells = embedding.features
-    cells = cells / cells.norm(dim=0, keepdim=True).clamp(min=1e-12)
-    return (feature[None] @ cells.flatten(1)).view(cells.shape[1:])
+    patches = embedding.features[0]
+    patches = patches / patches.norm(dim=0, keepdim=True).clamp(min=1e-12)
+    return (feature[None] @ patches.flatten(1)).view(patches.shape[1:])
 
 
-def locate(
+def locate(concept: Concept, prototypes: Prototypes, embedding: ImageEmbedding, calibration: Calibration) -> Location:
+    """Where one instance of the concept is: the likeliest patch, the unlikeliest, and a point for each of its parts."""
+    nowhere = torch.zeros(embedding.frame.valid_hw, dtype=torch.bool, device=embedding.device)
+    location = locate_next(concept, prototypes, embedding, calibration, taken=nowhere)
+    parts = _part_peaks(prototypes, embedding, location.posterior)
+    points = torch.stack([embedding.frame.patches_to_original(one) for one in parts])
+    prior = location.prior
+    return Location(
+        LocationPrior(
+            similarity=prior.similarity,
+            points_xy=torch.cat([prior.points_xy, points]),
+            labels=torch.cat([prior.labels, prior.labels.new_ones(len(points))]),
+            attention=prior.attention,
+        ),
+        location.posterior,
+        location.peak,
+    )
+
+
+def locate_next(
     concept: Concept,
+    prototypes: Prototypes,
     embedding: ImageEmbedding,
+    calibration: Calibration,
     *,
-    taken: Bool[Tensor, "hv wv"] | None = None,
-    alone: bool = True,
-) -> LocationPrior:
-    """The location prior of a concept in a photo, by the concept's recipe.
+    taken: Bool[Tensor, "hv wv"],
+) -> Location:
+    """Where another instance is: as `locate`, outside the patches taken, and without points for parts.
 
-    taken: cells where an instance was found already; positive points lie in another one.
-    alone: whether the photo holds the object once; points for its parts might else lie on several.
+    Points for parts might lie on several instances.
     """
-    recipe = concept.recipe
-    similarity = confidence_map(concept.feature, embedding)
-    frame, side = embedding.frame, similarity.shape[-1]
+    frame, similarity = embedding.frame, confidence_map(concept.feature, embedding)
     inside = frame.valid(similarity)
-    posterior = attention = None
-    parts: list[Tensor] = []
-    if recipe.points == "pixels":
-        full = _at_original(similarity, frame)
-        free = full if taken is None else full.masked_fill(_pixels_of(taken, full), -2.0)
-        points = [_pixel_peak(free), _pixel_peak(-full)]
-        if recipe.guidance == "published":
-            attention = _published_attention(full, side)
-    else:
-        ratio = log_ratio(concept.prototypes, embedding)
-        gone = torch.zeros_like(ratio, dtype=torch.bool) if taken is None else taken
-        posterior = (POSTERIOR_SLOPE * ratio).sigmoid().masked_fill(gone, 0.0)
-        likely = ratio.clamp(min=SURELY_NOT).masked_fill(gone, SURELY_NOT)  # it shall not show in cells beside it
-        free = _smooth(likely).masked_fill(gone, -2.0)
-        points = [frame.cells_to_original(_cell_peak(free)), frame.cells_to_original(_cell_peak(-_smooth(ratio)))]
-        if recipe.parts and alone:
-            parts = [frame.cells_to_original(one) for one in _part_peaks(concept, embedding, posterior)]
-    if recipe.guidance == "aligned":
-        attention = _aligned_attention(inside, side, recipe)
-    kept = 2 if recipe.negative_point else 1
-    labels = inside.new_tensor([1.0, 0.0][:kept] + [1.0] * len(parts))
-    return LocationPrior(inside, torch.stack(points[:kept] + parts), labels, attention, posterior)
+    ratio = log_ratio(prototypes, embedding, calibration)
+    posterior = (calibration.slope * ratio).sigmoid().masked_fill(taken, 0.0)
+    floor = UNLIKELY / calibration.slope  # lower ratios would drown a small object beside them when smoothed
+    likely = smooth(ratio.clamp(min=floor).masked_fill(taken, floor)).masked_fill(taken, BLOCKED)
+    column, row = _peak(likely)
+    points = [inside.new_tensor([column, row]), inside.new_tensor(_peak(-smooth(ratio)))]
+    prior = LocationPrior(
+        similarity=inside,
+        points_xy=torch.stack([frame.patches_to_original(one) for one in points]),
+        labels=inside.new_tensor([1.0, 0.0]),
+        attention=aligned_attention(inside, frame.grid_side),
+    )
+    return Location(prior, posterior, (row, column))
 
 
-def _at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
-    finer = F.interpolate(similarity[None, None], scale_factor=4, mode="bilinear", align_corners=False)
-    return frame.upscale(finer)[0, 0]
+def aligned_attention(inside: Float[Tensor, "hv wv"], side: int) -> Float[Tensor, "g g"]:
+    """Target-guided attention (eq. 8) with each value at its own patch, where the published code misplaces them.
+
+    ledger 3: the published map is squeezed over the padding too.
+    """
+    spread = inside.std(correction=0).clamp(min=1e-6)  # a flat map guides nowhere, instead of dividing by zero
+    values = ((inside - inside.mean()) / spread).sigmoid()
+    padded = values.new_full((side, side), values.min().item())
+    padded[: inside.shape[0], : inside.shape[1]] = values
+    return padded
 
 
-def _pixels_of(cells: Bool[Tensor, "hv wv"], full: Float[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
-    return F.interpolate(cells[None, None].float(), full.shape, mode="nearest")[0, 0] > 0
+def smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
+    """The mean of 5 x 5 patches, the middle one counted four times.
 
-
-def _pixel_peak(full: Float[Tensor, "H W"]) -> Float[Tensor, "2"]:
-    index = full.flatten().topk(1).indices[0]  # topk, not argmax: the published choice among equal values
-    return torch.stack([index % full.shape[1], index // full.shape[1]]).float()
-
-
-def _cell_peak(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "2"]:
-    index = int(inside.argmax())
-    return inside.new_tensor([index % inside.shape[1], index // inside.shape[1]])
-
-
-def _part_peaks(
-    concept: Concept, embedding: ImageEmbedding, posterior: Float[Tensor, "hv wv"]
-) -> list[Float[Tensor, "2"]]:
-    """Of every part of the object the cell most like it, among those that rather show the object."""
-    known = concept.prototypes
-    features, colours, _ = cluster(Cells(known.foreground, known.foreground_colour), concept.recipe.parts)
-    alike = likeness(Cells.of(embedding), features, colours).T.reshape(-1, *posterior.shape)
-    unlikely = posterior < min(0.5, float(posterior.max()))
-    return [_cell_peak(one) for one in alike.masked_fill(unlikely, -2.0)]
-
-
-def _smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
-    """The mean of 5 x 5 cells, the middle one counted four times.
-
-    The peak then lies within the object instead of on its most telling edge, and an object of one cell keeps its own.
+    The peak then lies within the object instead of on its most telling edge, and an object of one patch keeps its own.
     """
     kernel = inside.new_ones(1, 1, 5, 5)
     kernel[..., 2, 2] = 4
     return F.conv2d(F.pad(inside[None, None], (2, 2, 2, 2), mode="replicate"), kernel / kernel.sum())[0, 0]
 
 
-def _published_attention(full: Float[Tensor, "H W"], side: int) -> Float[Tensor, "g g"]:
-    # ledger 3: the cut map is squeezed over the whole grid; ledger 6: the z-score is taken over the photo's pixels
-    spread = full.std(correction=min(1, full.numel() - 1)).clamp(min=1e-6)  # a flat map guides nowhere, without NaN
-    scaled = (full - full.mean()) / spread
-    return F.interpolate(scaled[None, None], (side, side), mode="bilinear", align_corners=False)[0, 0].sigmoid()
+def _part_peaks(
+    prototypes: Prototypes, embedding: ImageEmbedding, posterior: Float[Tensor, "hv wv"]
+) -> list[Float[Tensor, "2"]]:
+    """For each part of the object the patch most similar to it, among those that rather show the object."""
+    features, colours, _ = cluster(Patches(prototypes.foreground, prototypes.foreground_colour), PARTS)
+    similarity = patch_similarity(Patches.of_image(embedding), features, colours).T.reshape(-1, *posterior.shape)
+    unlikely = posterior < min(0.5, float(posterior.max()))
+    return [posterior.new_tensor(_peak(one)) for one in similarity.masked_fill(unlikely, BLOCKED)]
 
 
-def _aligned_attention(inside: Float[Tensor, "hv wv"], side: int, recipe: Recipe) -> Float[Tensor, "g g"]:
-    spread = inside.std(correction=0).clamp(min=1e-6)  # a flat map guides nowhere, instead of dividing by zero
-    z = (inside - inside.mean()) / spread
-    values = z.sigmoid() if recipe.placement == "after_softmax" else F.logsigmoid(z)
-    padded = values.new_full((side, side), values.min().item())
-    padded[: inside.shape[0], : inside.shape[1]] = values
-    return padded
+def _peak(inside: Float[Tensor, "hv wv"]) -> tuple[int, int]:
+    """Column and row of the highest value."""
+    index = int(inside.argmax())
+    return index % inside.shape[1], index // inside.shape[1]

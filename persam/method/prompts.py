@@ -1,8 +1,8 @@
 """How a user points at the object in the reference: a mask, or a box, points, a polygon or a scribble.
 
-Everything but a mask and a polygon is a prompt: the backbone makes the mask. In text (`persam learn`), a hint is
-`box:x0,y0,x1,y1`, `points:x,y;x,y` (a leading `-` marks a point outside: `points:40,50;-10,10`),
-`polygon:x,y;x,y;x,y` or `scribble:x,y;x,y;...`, in pixels of the reference photo.
+Everything but a mask and a polygon is a prompt: the backbone makes the mask, which stays where the user pointed. In
+text (`persam learn`), a prompt is `box:x0,y0,x1,y1`, `points:x,y;x,y` (a leading `-` marks a point outside:
+`points:40,50;-10,10`), `polygon:x,y;x,y;x,y` or `scribble:x,y;x,y;...`, in pixels of the reference image.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,15 @@ import torch
 from jaxtyping import Bool
 
 from persam.errors import MaskError
-from persam.method.refine import mask_logits
+from persam.io.masks import read_mask
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding, Prompt
 
 Array = np.ndarray[Any, Any]
 SCRIBBLE_POINTS = 8
+BOX_MARGIN = 0.1  # of the box's longer side: how far the object may reach beyond a box drawn by hand
+INSIDE = 0.5  # share of a mask that must lie within the box with its margin: else the decoder means something else
+FILLED = 0.05  # share of the box that a mask must take
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,15 @@ class Scribble:
     line_xy: tuple[tuple[float, float], ...]
 
 
-Hint = Box | Points | Polygon | Scribble
+UserPrompt = Box | Points | Polygon | Scribble
 KINDS = ("box", "points", "point", "polygon", "scribble")
 
 
-def parse_hint(text: str) -> Hint | None:
-    """The hint that a text such as `box:10,20,200,300` describes; None when it is none (then it is a path).
+def parse_prompt(text: str) -> UserPrompt | None:
+    """The prompt that a text such as `box:10,20,200,300` describes; None when it is none (then it is a path).
 
     Raises:
-        MaskError: it begins like a hint, and the numbers do not follow.
+        MaskError: it begins like a prompt, and the numbers do not follow.
     """
     kind, colon, numbers = text.partition(":")
     if not colon or kind not in KINDS:
@@ -85,49 +88,111 @@ def parse_hint(text: str) -> Hint | None:
     return Polygon(inside) if kind == "polygon" else Scribble(inside)
 
 
-def mask_from_hint(hint: Hint, backbone: Backbone, embedding: ImageEmbedding) -> Bool[Array, "h w"]:
-    """The object's mask in the reference photo.
+def reference_mask(
+    marked: object, backbone: Backbone, embedding: ImageEmbedding, *, image_name: str = "the photo"
+) -> Bool[Array, "h w"]:
+    """The object's mask in a reference image.
+
+    Args:
+        marked: a mask as `io.masks.read_mask` takes it, or a prompt, or a prompt's text form.
+        backbone: makes a mask of a prompt.
+        embedding: of the reference image.
+        image_name: what messages call that image.
 
     Raises:
-        MaskError: the hint lies outside the photo or is degenerate, or the backbone finds nothing there.
+        MaskError: the mask cannot be used; the prompt lies outside the image or is degenerate; nothing fits it.
     """
-    height, width = embedding.frame.original_hw
-    _check_inside(hint, width, height)
-    if isinstance(hint, Polygon):
-        mask = _filled(hint, (height, width))
+    prompt = parse_prompt(marked) if isinstance(marked, str) else marked
+    if isinstance(prompt, Box | Points | Polygon | Scribble):
+        return mask_from_prompt(prompt, backbone, embedding)
+    return read_mask(marked, embedding.frame.original_hw, image_name=image_name)
+
+
+def mask_from_prompt(prompt: UserPrompt, backbone: Backbone, embedding: ImageEmbedding) -> Bool[Array, "h w"]:
+    """The mask of what a prompt points at: within a little more than the box, or the components that hold a point.
+
+    Raises:
+        MaskError: the prompt lies outside the image or is degenerate, or nothing fits it.
+    """
+    hw = embedding.frame.original_hw
+    _check_inside(prompt, width=hw[1], height=hw[0])
+    if isinstance(prompt, Polygon):
+        mask = _filled(prompt, hw)
+    elif isinstance(prompt, Box):
+        mask = _in_box(prompt, _decoded(_box_prompt(prompt), backbone, embedding))
     else:
-        mask = _decoded(hint, backbone, embedding)
+        inside, outside = _places(prompt)
+        mask = _at_points(inside, outside, _decoded(_point_prompt(inside, outside), backbone, embedding))
     if not mask.any():
         raise MaskError(
-            f"nothing was found at {hint} in the {width}x{height} reference. Mark it closer, or give a mask."
+            f"nothing fits {prompt} in the {hw[1]}x{hw[0]} reference. Mark the object more closely, or give a mask."
         )
     return mask
 
 
-def _decoded(hint: Box | Points | Scribble, backbone: Backbone, embedding: ImageEmbedding) -> Bool[Array, "h w"]:
-    prompt = _prompt(hint)
-    logits = _best(backbone, embedding, prompt)
-    again = Prompt(prompt.points_xy, prompt.labels, prompt.box_xyxy, mask_logits=logits[None, None])
-    return (mask_logits(_best(backbone, embedding, again), embedding.frame) > 0).cpu().numpy()
-
-
-def _best(backbone: Backbone, embedding: ImageEmbedding, prompt: Prompt) -> torch.Tensor:
+def _decoded(prompt: Prompt, backbone: Backbone, embedding: ImageEmbedding) -> list[Bool[Array, "h w"]]:
+    """Whole, part and subpart, the best by predicted IoU first; decoded twice, the second time with the first mask."""
     candidates = backbone.decode(embedding, prompt)
-    return candidates.logits[0, 1 + int(candidates.predicted_iou[0, 1:].argmax())]
+    best = candidates.logits[0, 1 + int(candidates.predicted_iou[0, 1:].argmax())]
+    again = Prompt(prompt.points_xy, prompt.labels, prompt.box_xyxy, mask_logits=best[None, None])
+    candidates = backbone.decode(embedding, again)
+    masks = (embedding.frame.upscale(candidates.logits[:, 1:])[0] > 0).cpu().numpy()
+    return [masks[number] for number in candidates.predicted_iou[0, 1:].argsort(descending=True).tolist()]
 
 
-def _prompt(hint: Box | Points | Scribble) -> Prompt:
-    if isinstance(hint, Box):
-        return Prompt(box_xyxy=torch.tensor([[hint.x0, hint.y0, hint.x1, hint.y1]], dtype=torch.float32))
-    if isinstance(hint, Points):
-        inside, outside = hint.inside_xy, hint.outside_xy
-    else:
-        line = np.array(hint.line_xy)
-        chosen = np.linspace(0, len(line) - 1, min(SCRIBBLE_POINTS, len(line))).round().astype(int)
-        inside, outside = tuple(map(tuple, line[chosen])), ()
+def _in_box(box: Box, masks: list[Bool[Array, "h w"]]) -> Bool[Array, "h w"]:
+    """The best mask of which most lies in the box and its margin, cut to that; empty where there is none."""
+    height, width = masks[0].shape
+    margin = BOX_MARGIN * max(box.x1 - box.x0, box.y1 - box.y0)
+    left, top = max(0, round(box.x0 - margin)), max(0, round(box.y0 - margin))
+    right, bottom = min(width, round(box.x1 + margin) + 1), min(height, round(box.y1 + margin) + 1)
+    allowed = np.zeros((height, width), bool)
+    allowed[top:bottom, left:right] = True
+    least = FILLED * (box.x1 - box.x0) * (box.y1 - box.y0)
+    for mask in masks:
+        inside = mask & allowed
+        if inside.sum() >= max(1, least, INSIDE * mask.sum()):
+            return inside
+    return np.zeros((height, width), bool)
+
+
+def _at_points(
+    inside: list[tuple[float, float]], outside: list[tuple[float, float]], masks: list[Bool[Array, "h w"]]
+) -> Bool[Array, "h w"]:
+    """The components with a point inside of the mask that has most of these and fewest points outside."""
+    import cv2
+
+    def held(mask: Bool[Array, "h w"], places: list[tuple[float, float]]) -> int:
+        return sum(bool(mask[_pixel(place, mask.shape)]) for place in places)
+
+    best = max(masks, key=lambda mask: held(mask, inside) - held(mask, outside))  # among equals, the best predicted
+    _, label = cv2.connectedComponents(best.astype(np.uint8), connectivity=8)
+    wanted = {int(label[_pixel(place, best.shape)]) for place in inside} - {0}
+    unwanted = {int(label[_pixel(place, best.shape)]) for place in outside}
+    return np.isin(label, sorted(wanted - unwanted))
+
+
+def _pixel(place_xy: tuple[float, float], hw: tuple[int, ...]) -> tuple[int, int]:
+    x, y = place_xy
+    return min(hw[0] - 1, int(y)), min(hw[1] - 1, int(x))
+
+
+def _box_prompt(box: Box) -> Prompt:
+    return Prompt(box_xyxy=torch.tensor([[box.x0, box.y0, box.x1, box.y1]], dtype=torch.float32))
+
+
+def _point_prompt(inside: list[tuple[float, float]], outside: list[tuple[float, float]]) -> Prompt:
     points = torch.tensor([*inside, *outside], dtype=torch.float32)[None]
-    labels = torch.tensor([[1.0] * len(inside) + [0.0] * len(outside)])
-    return Prompt(points_xy=points, labels=labels)
+    return Prompt(points_xy=points, labels=torch.tensor([[1.0] * len(inside) + [0.0] * len(outside)]))
+
+
+def _places(prompt: Points | Scribble) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Places inside and outside the object; of a long scribble a few, evenly along it."""
+    if isinstance(prompt, Points):
+        return list(prompt.inside_xy), list(prompt.outside_xy)
+    count = len(prompt.line_xy)
+    chosen = np.linspace(0, count - 1, min(SCRIBBLE_POINTS, count)).round().astype(int)
+    return [prompt.line_xy[number] for number in chosen], []
 
 
 def _filled(polygon: Polygon, hw: tuple[int, int]) -> Bool[Array, "h w"]:
@@ -138,22 +203,22 @@ def _filled(polygon: Polygon, hw: tuple[int, int]) -> Bool[Array, "h w"]:
     return plane > 0
 
 
-def _check_inside(hint: Hint, width: int, height: int) -> None:
+def _check_inside(prompt: UserPrompt, *, width: int, height: int) -> None:
     places: tuple[tuple[float, float], ...]
-    if isinstance(hint, Box):
-        if not (hint.x0 < hint.x1 and hint.y0 < hint.y1):
-            raise MaskError(f"{hint} is empty: its first corner must be above and left of the second.")
-        places = ((hint.x0, hint.y0), (hint.x1, hint.y1))
-    elif isinstance(hint, Points):
-        if not hint.inside_xy:
+    if isinstance(prompt, Box):
+        if not (prompt.x0 < prompt.x1 and prompt.y0 < prompt.y1):
+            raise MaskError(f"{prompt} is empty: its first corner must be above and left of the second.")
+        places = ((prompt.x0, prompt.y0), (prompt.x1, prompt.y1))
+    elif isinstance(prompt, Points):
+        if not prompt.inside_xy:
             raise MaskError("points need at least one place inside the object.")
-        places = (*hint.inside_xy, *hint.outside_xy)
-    elif isinstance(hint, Polygon):
-        places = hint.corners_xy
+        places = (*prompt.inside_xy, *prompt.outside_xy)
+    elif isinstance(prompt, Polygon):
+        places = prompt.corners_xy
         if len(places) < 3:
             raise MaskError(f"a polygon needs at least three corners, and {len(places)} were given.")
     else:
-        places = hint.line_xy
+        places = prompt.line_xy
         if not places:
             raise MaskError("a scribble needs at least one point on the object.")
     for x, y in places:

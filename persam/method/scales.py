@@ -14,9 +14,9 @@ STEPS = 1000
 LEARNING_RATE = 1e-3
 
 
-def combine(logits: Float[Tensor, "3 h w"], weights: Float[Tensor, "3"]) -> Float[Tensor, "h w"]:
-    """The weighted sum of the three masks."""
-    return (logits * weights[:, None, None]).sum(0)
+def combine(values: Float[Tensor, "3 *hw"], weights: Float[Tensor, "3"]) -> Float[Tensor, "*hw"]:
+    """The weighted sum of the three masks' logits, or of their scores."""
+    return (values * weights.view(3, *[1] * (values.ndim - 1))).sum(0)
 
 
 def fit_weights(masks: Sequence[Float[Tensor, "3 _ _"]], truths: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "3"]:

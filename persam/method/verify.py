@@ -1,10 +1,11 @@
-"""The object seen close up, as a set of cells: by it a find is recognised as this very object, or as another.
+"""Verification: is what was found this very object? (Not in the paper.)
 
-Where an object is, and whether it is this one, are asked at different distances. To find it, cells of the whole photo
-are compared, and another car's look the same. To recognise it, both photos are cut out closely around the object, so
-that it has the same size in both and many cells, and its parts must match one to one.
+Where an object is, and whether it is this one, are asked at different distances. To locate it, patches of the whole
+image are compared, and another car's look the same. To verify it, both images are cropped tightly around the object, so
+that it has the same size in both and many patches, and its parts must match one to one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,86 +14,102 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from persam.geometry import cell_cover
-from persam.method.prototypes import Cells, cluster, likeness
+from persam.geometry import box_of, patch_cover
+from persam.method.calibration import Calibration
+from persam.method.prototypes import Patches, cluster, patch_similarity
 from persam.sam.backbone import Backbone
-from persam.sam.crop import CloseUp
+from persam.sam.crop import Crop, encode_crops
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-MARGIN = 1.2  # side of the cut-out over the longer side of the mask's box
-PARTS = 96  # of one photo at most
-SAME = 0.98  # likeness from which on two cells are one part: of a plain surface no cell chooses another for good
-CHOICE = 0.03  # difference in likeness that makes a part prefer one other part to another e times
+MARGIN = 1.2  # side of the crop over the longer side of the mask's box
+PARTS = 96  # of one image at most
 
 
 @dataclass(frozen=True)
-class Portrait:
-    """Cells of the object in close-ups of one or more photos: unit features, CIELAB colours, and the photo of each."""
+class IdentityDescriptor:
+    """Parts of the object in crops of one or more images: unit features, CIELAB colours, and the image of each."""
 
     features: Float[Tensor, "n c"]
     colours: Float[Tensor, "n 3"]
-    photo: Int64[Tensor, "n"]
+    image: Int64[Tensor, "n"]
 
     @staticmethod
-    def of(backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"]) -> "Portrait | None":
-        """The object that the mask shows, in a cut-out that is encoded for it; None where it has no pixel."""
-        close = CloseUp.of(backbone, rgb, mask, margin=MARGIN)
-        if close is None:
-            return None
-        frame = close.embedding.frame
-        cover = frame.valid(cell_cover(mask[close.slices], frame))
-        shown = Cells.of(close.embedding, (cover > 0) & (cover >= 0.5 * cover.max()), by="identity")
-        features, colours, _ = cluster(shown, PARTS, alike=SAME)
-        return Portrait(features, colours, torch.zeros(len(features), dtype=torch.long, device=features.device))
-
-    @staticmethod
-    def empty(whole: ImageEmbedding) -> "Portrait":
-        """No cell: of a photo that does not show the object, or for a recipe that never asks which object it is."""
-        features = whole.features if whole.identity is None else whole.identity
-        photo = torch.zeros(0, dtype=torch.long, device=features.device)
-        return Portrait(features.new_zeros(0, len(features)), features.new_zeros(0, 3), photo)
-
-    @staticmethod
-    def joined(portraits: "list[Portrait]") -> "Portrait":
-        """Portraits from one photo each."""
-        return Portrait(
-            torch.cat([portrait.features for portrait in portraits]),
-            torch.cat([portrait.colours for portrait in portraits]),
-            torch.cat([portrait.photo + number for number, portrait in enumerate(portraits)]),
+    def joined(descriptors: "Sequence[IdentityDescriptor]") -> "IdentityDescriptor":
+        """Descriptors from one image each."""
+        return IdentityDescriptor(
+            torch.cat([one.features for one in descriptors]),
+            torch.cat([one.colours for one in descriptors]),
+            torch.cat([one.image + number for number, one in enumerate(descriptors)]),
         )
 
-    def to(self, device: torch.device | str) -> "Portrait":
-        return Portrait(self.features.to(device), self.colours.to(device), self.photo.to(device))
+    def to(self, device: torch.device | str) -> "IdentityDescriptor":
+        return IdentityDescriptor(self.features.to(device), self.colours.to(device), self.image.to(device))
 
 
-def resemblance(known: Portrait, found: Portrait | None) -> float:
-    """How much one object resembles another, 0..1 (1: itself), by `mutual_likeness`; 0 where nothing was found.
+def describe(
+    backbone: Backbone,
+    objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]],
+    calibration: Calibration,
+) -> list[IdentityDescriptor | None]:
+    """For each image and mask, the object that the mask shows; None for an empty mask.
 
-    With several photos of the known object, the one that resembles most counts.
+    All crops are encoded as one batch.
+    """
+    boxes = [box_of(mask) for _, mask in objects]
+    crops = [
+        None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
+        for box, (_, mask) in zip(boxes, objects, strict=True)
+    ]
+    seen = [(rgb, crop) for (rgb, _), crop in zip(objects, crops, strict=True) if crop is not None]
+    if not seen:
+        return [None for _ in objects]
+    batch = encode_crops(backbone, seen)
+    embeddings = (batch[number] for number in range(len(seen)))
+    return [
+        None if crop is None else descriptor_of(next(embeddings), mask[crop.slices], calibration)
+        for crop, (_, mask) in zip(crops, objects, strict=True)
+    ]
+
+
+def descriptor_of(crop: ImageEmbedding, mask: Bool[Array, "h w"], calibration: Calibration) -> IdentityDescriptor:
+    """The object that a mask over a crop shows."""
+    cover = crop.frame.valid(patch_cover(mask, crop.frame))
+    patches = Patches.of_crop(crop, (cover > 0) & (cover >= 0.5 * cover.max()))
+    features, colours, _ = cluster(patches, PARTS, same=calibration.same_part)
+    image = torch.zeros(len(features), dtype=torch.long, device=features.device)
+    return IdentityDescriptor(features, colours, image)
+
+
+def identity_similarity(known: IdentityDescriptor, found: IdentityDescriptor | None, choice: float) -> float:
+    """How similar one object is to another, 0..1 (1: itself), by `mutual_similarity`; 0 where nothing was found.
+
+    With several images of the known object, the most similar one counts. choice: see `Calibration`.
     """
     if found is None:
         return 0.0
-    views = (known.photo == number for number in known.photo.unique().tolist())
-    return max((_resemblance(known, view, found) for view in views), default=0.0)
+    views = (known.image == number for number in known.image.unique().tolist())
+    return max((_view_similarity(known, view, found, choice) for view in views), default=0.0)
 
 
-def mutual_likeness(alike: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
-    """Of two sets' likeness how much lies in pairs that choose each other, over the mean number of the two sets.
+def mutual_similarity(similarity: Float[Tensor, "n m"], choice: float) -> Float[Tensor, ""]:
+    """How much of two sets' similarity lies in pairs that choose each other, over the mean size of the two sets.
 
-    The best-buddies similarity of Dekel et al. (CVPR 2015), whose members choose their most alike; here they choose by
-    a softmax (as in Plötz and Roth's neural nearest neighbours, NeurIPS 2018), so that near ties do not decide. Two
-    objects of a kind have like parts too, but many of one's are most like the same few of the other's.
+    The best-buddies similarity of Dekel et al. (CVPR 2015), whose members choose the most similar one; here they choose
+    by a softmax (as in Plötz and Roth's neural nearest neighbours, NeurIPS 2018), so that near ties do not decide. Two
+    objects of a kind have similar parts too, but many of one's are most similar to the same few of the other's.
     """
-    chosen = (alike / CHOICE).softmax(0) * (alike / CHOICE).softmax(1)
-    return 2 * (chosen * alike.clamp(min=0)).sum() / sum(alike.shape)
+    chosen = (similarity / choice).softmax(0) * (similarity / choice).softmax(1)
+    return 2 * (chosen * similarity.clamp(min=0)).sum() / sum(similarity.shape)
 
 
-def _resemblance(known: Portrait, view: Bool[Tensor, "n"], found: Portrait) -> float:
-    """Likeness between the two over likeness within each: parts that are much alike split their choice among them."""
+def _view_similarity(
+    known: IdentityDescriptor, view: Bool[Tensor, "n"], found: IdentityDescriptor, choice: float
+) -> float:
+    """Similarity between the two over similarity within each: parts that are much alike split their choice."""
     first, second = ((known.features[view], known.colours[view]), (found.features, found.colours))
     between, here, there = (
-        mutual_likeness(likeness(Cells(*one), *other))
+        mutual_similarity(patch_similarity(Patches(*one), *other), choice)
         for one, other in ((first, second), (first, first), (second, second))
     )
     return min(1.0, float(between / (here * there).sqrt()))

@@ -1,13 +1,15 @@
-"""What every backbone can do: encode a photo once, answer prompts many times."""
+"""What every backbone can do: encode images once, answer prompts many times."""
 
-from typing import Any, Protocol, cast, runtime_checkable
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import nn
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
-from persam.geometry import Frame, cell_colours, resize_to_input
+from persam.geometry import Frame, patch_colours, resize_to_input
 from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
 from persam.types import Candidates, ImageEmbedding, Prompt
 
@@ -28,23 +30,40 @@ class Backbone(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def encode(self, rgb: UInt8[Array, "h w 3"], *, fill: float = 1.0) -> ImageEmbedding:
-        """The photo's features: the expensive step.
+    def encode(
+        self, images: Sequence[UInt8[Array, "_ _ 3"]], *, fills: Sequence[float] | None = None
+    ) -> ImageEmbedding:
+        """The images' features as one batch: the expensive step.
 
-        fill: the share of the input's side that the photo's long side takes, above 0 and up to 1.
+        fills: for each image, the share of the input's side that its long side takes, above 0 and up to 1; by default
+            all of it.
         """
         ...
 
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
-        """Four masks for every row of the prompt: the cheap step."""
+        """Four masks for every row of the prompt: the cheap step.
+
+        The prompt's rows go with the images one to one, or all of them with the only image.
+        """
         ...
+
+
+class EncoderMaps(NamedTuple):
+    """What an image encoder gives that has more than SAM's one map; see `ImageEmbedding`."""
+
+    features: Float[Tensor, "b c g g"]
+    fine_2x: Float[Tensor, "b c2 g2 g2"]
+    fine_4x: Float[Tensor, "b c4 g4 g4"]
+    location: Float[Tensor, "b k g g"]
+    identity: Float[Tensor, "b d g g"]
 
 
 class SamBackbone:
     """Any model with SAM's parts under SAM's names: `image_encoder`, `prompt_encoder`, `mask_decoder`.
 
     Args:
-        model: the network, in evaluation mode, with `pixel_mean` and `pixel_std` for RGB 0..255.
+        model: the network, in evaluation mode, with `pixel_mean` and `pixel_std` for RGB 0..255. `batch_size`, where
+            it has one, is how many images go through its encoder at once on an accelerator; else one.
         name: what results and concepts call it.
         fingerprint: identifies its weights.
     """
@@ -55,35 +74,44 @@ class SamBackbone:
         self.fingerprint = fingerprint
         self.input_size: int = self.model.prompt_encoder.input_image_size[0]
         self.stride = self.input_size // self.model.prompt_encoder.image_embedding_size[0]
+        self.batch_size: int = getattr(model, "batch_size", 1)
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
     @torch.inference_mode()
-    def encode(self, rgb: UInt8[Array, "h w 3"], *, fill: float = 1.0) -> ImageEmbedding:
-        height, width = rgb.shape[:2]
-        frame = Frame((height, width), self.input_size, self.stride, fill)
-        resized = resize_to_input(rgb, frame)
-        colour = cell_colours(resized, frame).to(self.device)
-        small = torch.from_numpy(resized.copy()).to(self.device).permute(2, 0, 1).float()
-        mean, std = (small.new_tensor(list(value)).view(3, 1, 1) for value in self._normalisation())
-        square = small.new_zeros(3, self.input_size, self.input_size)
-        square[:, : small.shape[1], : small.shape[2]] = (small - mean) / std
-        features = self.model.image_encoder(square[None])
-        if isinstance(features, tuple):
-            grid, finer, finest, levels, identity = (part[0] for part in features)
-            return ImageEmbedding(grid, frame, (finer, finest), colour, levels, identity)
-        return ImageEmbedding(features[0], frame, colour=colour)
+    def encode(
+        self, images: Sequence[UInt8[Array, "_ _ 3"]], *, fills: Sequence[float] | None = None
+    ) -> ImageEmbedding:
+        shares = [1.0] * len(images) if fills is None else fills
+        frames = tuple(
+            Frame((rgb.shape[0], rgb.shape[1]), self.input_size, self.stride, fill)
+            for rgb, fill in zip(images, shares, strict=True)
+        )
+        resized = [resize_to_input(rgb, frame) for rgb, frame in zip(images, frames, strict=True)]
+        squares = torch.stack([self._square(small) for small in resized])
+        # on a CPU larger batches are no faster, and slower where their activations are mapped anew each time
+        at_once = 1 if squares.device.type == "cpu" else self.batch_size
+        batches = [self.model.image_encoder(batch) for batch in squares.split(at_once)]
+        colours = [patch_colours(small, frame) for small, frame in zip(resized, frames, strict=True)]
+        keys = tuple(_digest(small, frame) for small, frame in zip(resized, frames, strict=True))
+        colour = torch.stack(colours).to(self.device)
+        if not isinstance(batches[0], EncoderMaps):
+            return ImageEmbedding(torch.cat(batches), frames, keys, colour=colour)
+        maps = EncoderMaps(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+        fine = (maps.fine_2x, maps.fine_4x)
+        return ImageEmbedding(maps.features, frames, keys, fine, maps.location, maps.identity, colour)
 
     @torch.inference_mode()
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
-        encoder, rows, frame = self.model.prompt_encoder, len(prompt), embedding.frame
+        encoder, rows = self.model.prompt_encoder, len(prompt)
+        frames = embedding.frames if len(embedding) == rows else embedding.frames * rows
         points = box = None
         if prompt.points_xy is not None and prompt.labels is not None:
-            points = (frame.to_input(prompt.points_xy.to(self.device)), prompt.labels.to(self.device))
+            points = (_to_input(prompt.points_xy.to(self.device), frames), prompt.labels.to(self.device))
         if prompt.box_xyxy is not None:
-            box = frame.to_input(prompt.box_xyxy.to(self.device).view(-1, 2, 2)).flatten(1)
+            box = _to_input(prompt.box_xyxy.to(self.device).view(-1, 2, 2), frames).flatten(1)
         mask_logits = None if prompt.mask_logits is None else prompt.mask_logits.to(self.device)
         sparse, dense = encoder(points, box, mask_logits)
         fine = embedding.fine
@@ -98,8 +126,24 @@ class SamBackbone:
         )
         return Candidates(logits, predicted_iou)
 
-    def _normalisation(self) -> tuple[list[float], list[float]]:
+    def _square(self, small: UInt8[Array, "hi wi 3"]) -> Float[Tensor, "3 s s"]:
+        """The normalised image at the top left of the padded square, whose padding is 0."""
+        pixels = torch.from_numpy(small.copy()).to(self.device).permute(2, 0, 1).float()
         mean, std = (
-            torch.as_tensor(value).flatten().tolist() for value in (self.model.pixel_mean, self.model.pixel_std)
+            torch.as_tensor(value, dtype=torch.float32, device=self.device).view(3, 1, 1)
+            for value in (self.model.pixel_mean, self.model.pixel_std)
         )
-        return mean, std
+        square = pixels.new_zeros(3, self.input_size, self.input_size)
+        square[:, : pixels.shape[1], : pixels.shape[2]] = (pixels - mean) / std
+        return square
+
+
+def _to_input(points_xy: Float[Tensor, "b n 2"], frames: tuple[Frame, ...]) -> Float[Tensor, "b n 2"]:
+    return torch.stack([frame.to_input(row) for frame, row in zip(frames, points_xy, strict=True)])
+
+
+def _digest(small: UInt8[Array, "hi wi 3"], frame: Frame) -> str:
+    """Of everything that an image's maps depend on beside the weights: its pixels at input size, and its frame."""
+    digest = hashlib.blake2b(repr(frame).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(small).data)
+    return digest.hexdigest()

@@ -1,57 +1,57 @@
-"""A cut-out around an object, in which it has the same size wherever it is and however large.
+"""A square crop around an object, in which it has the same size wherever it is in the image and however large.
 
-The network sees a photo through an input of fixed size, and a mask to a quarter of that. A dog that is a tenth of a
-wide photo has a dozen cells there; in a cut-out around it, it has hundreds. One that fills the photo may be shown
-smaller instead. In one cut-out its mask is decoded again (`zoom`), in a closer one it is recognised (`portrait`).
+The network sees an image through an input of fixed size, and gives masks at a quarter of that. A dog that is a tenth of
+a wide photo has a dozen patches there; in a crop around it, it has hundreds. In one crop its mask is decoded again
+(`method.crop_refine`), in a tighter one it is verified (`method.verify`).
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
-from persam.geometry import box_of, longer_side, window_around
+from persam.geometry import longer_side
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class CloseUp:
-    """The features of a cut-out, and where in the photo it was.
+class Crop:
+    """Where a crop lies in its image.
 
-    window: x0, y0, x1, y1 in pixels, the last two exclusive. box_xyxy: of the mask in it, in the photo's pixels.
+    window_xyxy: in pixels, the last two exclusive. fill: the share of the square that the window takes, in the longer
+    direction: at the image's edge the rest of the network's input stays empty.
     """
 
-    embedding: ImageEmbedding
-    window: tuple[int, int, int, int]
-    box_xyxy: tuple[int, int, int, int]
+    window_xyxy: Box
+    fill: float
 
     @staticmethod
-    def of(
-        backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], *, margin: float
-    ) -> "CloseUp | None":
-        """Around the mask; None where it has no pixel. Encodes the cut-out.
+    def around(box_xyxy: Box, hw: tuple[int, int], *, margin: float) -> "Crop":
+        """A square around a box (inclusive), cut at the image's edges.
 
-        Args:
-            backbone: encodes.
-            rgb: the photo.
-            mask: of the object in it.
-            margin: side of the cut-out over the longer side of the mask's box. Where it would pass the photo's edge, it
-                ends there, and leaves that part of the input empty.
+        margin: side of the square over the longer side of the box.
         """
-        box = box_of(mask)
-        if box is None:
-            return None
-        side = round(margin * longer_side(box))
-        x0, y0, x1, y1 = window = window_around(box, (mask.shape[0], mask.shape[1]), side)
-        fill = max(x1 - x0, y1 - y0) / side
-        return CloseUp(backbone.encode(np.ascontiguousarray(rgb[y0:y1, x0:x1]), fill=fill), window, box)
+        side = round(margin * longer_side(box_xyxy))
+        x0, y0, x1, y1 = box_xyxy
+        left, top = math.floor((x0 + x1 + 1 - side) / 2), math.floor((y0 + y1 + 1 - side) / 2)
+        window = (max(0, left), max(0, top), min(hw[1], left + side), min(hw[0], top + side))
+        return Crop(window, max(window[2] - window[0], window[3] - window[1]) / side)
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """What of an array over the photo, h w, lies in the cut-out."""
-        x0, y0, x1, y1 = self.window
+        """The part of an array over the image, h w, that lies in the crop."""
+        x0, y0, x1, y1 = self.window_xyxy
         return slice(y0, y1), slice(x0, x1)
+
+
+def encode_crops(backbone: Backbone, crops: Sequence[tuple[UInt8[Array, "_ _ 3"], Crop]]) -> ImageEmbedding:
+    """Crops, each with its image, as one batch."""
+    pixels = [np.ascontiguousarray(rgb[crop.slices]) for rgb, crop in crops]
+    return backbone.encode(pixels, fills=[crop.fill for _, crop in crops])

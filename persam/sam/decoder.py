@@ -7,28 +7,24 @@ Modules are typed `Any`: torch types a submodule as `Tensor | Module`, which not
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-Placement = Literal["after_softmax", "before_softmax"]
 
 
 @dataclass(frozen=True)
 class Guidance:
     """What the decoder is told of the target, beside its prompts (eq. 8 to 10).
 
-    attention: added to the token-to-image attention of every head and token, one value a grid cell; None for none.
+    attention: added to the token-to-image attention of every head and token, one value a patch; None for none. It is
+        added to the weights, and a second softmax follows (ledger 2).
     semantic: the target's mean feature, added to every input token; None for none.
-    placement: `after_softmax` adds to the weights and takes a second softmax (ledger 2, as published);
-        `before_softmax` adds to the logits, so that the attention keeps its own peaks.
     """
 
     attention: Float[Tensor, "b h w"] | None = None
     semantic: Float[Tensor, "b c"] | None = None
-    placement: Placement = "after_softmax"
 
 
 NO_GUIDANCE = Guidance()
@@ -73,7 +69,7 @@ def two_way_transformer(
     tokens: Float[Tensor, "b n c"],
     guidance: Guidance,
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b hw c"]]:
-    """Tokens and image cells after SAM's two blocks and the final attention."""
+    """Tokens and image patches after SAM's two blocks and the final attention."""
     keys = image.flatten(2).permute(0, 2, 1)
     key_position = position.flatten(2).permute(0, 2, 1)
     semantic = None if guidance.semantic is None else guidance.semantic[:, None]
@@ -102,10 +98,7 @@ def guided_attention(attention: Any, q: Tensor, k: Tensor, v: Tensor, guidance: 
         for project, x in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v))
     ]
     logits = heads[0] @ heads[1].permute(0, 1, 3, 2) / math.sqrt(heads[0].shape[-1])
-    if guidance.placement == "before_softmax":
-        weights = (logits + added).softmax(-1)
-    else:  # ledger 2: the published code's second softmax
-        weights = (logits.softmax(-1) + added).softmax(-1)
+    weights = (logits.softmax(-1) + added).softmax(-1)  # ledger 2: the published code's second softmax
     return attention.out_proj((weights @ heads[2]).transpose(1, 2).flatten(2))
 
 

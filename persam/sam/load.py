@@ -1,7 +1,7 @@
-"""The models behind one protocol: encode a photo once, answer prompts many times.
+"""The models behind one protocol: encode images once, answer prompts many times.
 
 A further kind of model is a module with `SIGNATURE` (a tensor name that tells its files) and `from_tensors`, a place in
-`KINDS`, and, where it has a name, a line in `persam.sam.weights.TABLE`.
+`KINDS`, and, where it has a name, a line in `persam.sam.sources.TABLE`.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,6 @@ from persam.errors import PerSAMError, WeightsError
 from persam.sam import lora, nano, tiny_vit, vit, weights
 from persam.sam.backbone import Backbone, SamBackbone
 from persam.sam.checkpoint import fingerprint, read
-from persam.sam.malloc import keep_large_blocks
-
-__all__ = ["Backbone", "SamBackbone", "load"]
 
 KINDS = (vit, tiny_vit, nano)
 OTHER_KINDS = {
@@ -33,7 +30,7 @@ NORMALISATION: dict[Pixels, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
-def load(
+def load_backbone(
     name_or_path: str | Path,
     *,
     device: str | torch.device = "auto",
@@ -43,9 +40,9 @@ def load(
     """A model, ready to encode.
 
     Example:
-        >>> load("vit_b")                                       # fetched once, checksum verified
-        >>> load("medsam_vit_b.pth", pixels="unit")             # a fine-tuned SAM, as it was saved
-        >>> load("epoch_159.pth", base="sam_vit_b_01ec64.pth")  # SAMed's LoRA on top of its base
+        >>> load_backbone("vit_b")                                       # fetched once, checksum verified
+        >>> load_backbone("medsam_vit_b.pth", pixels="unit")             # a fine-tuned SAM, as it was saved
+        >>> load_backbone("epoch_159.pth", base="sam_vit_b_01ec64.pth")  # SAMed's LoRA on top of its base
 
     Args:
         name_or_path: a name of `persam weights list`, or a file: a whole SAM in Segment Anything's layout, of any
@@ -73,8 +70,6 @@ def load(
         raise error if str(file) in str(error) else WeightsError(f"{file}: {error}") from error
     if pixels is not None:
         model.pixel_mean, model.pixel_std = NORMALISATION[pixels]
-    if target.type == "cpu":
-        keep_large_blocks()
     name = str(name_or_path) if name_or_path in weights.TABLE else file.stem
     return SamBackbone(model.to(target), name=name, fingerprint=fingerprint(model))
 

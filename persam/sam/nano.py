@@ -2,7 +2,7 @@
 
 A MobileNetV2 whose last stage is dilated feeds a neck with four taps; prompt encoder and mask decoder are
 `segment_anything`'s own classes with smaller sizes. Two further maps, at strides 8 and 4, are added while the decoder
-upscales: a mask edge would otherwise be known only to 16 pixels of the input. Two more are for comparing photos.
+upscales: a mask edge would otherwise be known only to 16 pixels of the input. Two more serve to compare images.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from persam.sam._segment_anything import import_modeling
+from persam.sam.backbone import EncoderMaps
 from persam.sam.checkpoint import with_weights
 
-INPUT_SIZE = 640  # its cells find more than those of 512 pixels
+INPUT_SIZE = 640  # locates more than 512 pixels do
 STRIDE = 16
 WIDTH = 192
 # output channels, stride, expansion, dilation of MobileNetV2's 17 inverted residuals (Sandler et al., 2018),
@@ -41,7 +42,7 @@ BLOCKS = (
 )
 TAPS = (2, 5, 12, 16)  # strides 4, 8, 16, 16
 LEVELS = (WIDTH, 24, 32, 96, 320)  # channels of the neck's map and of the four taps
-LEVEL_WEIGHTS = (1.0, 0.5, 0.5, 0.5, 0.5)  # how much each counts where cells are compared
+LEVEL_WEIGHTS = (1.0, 0.5, 0.5, 0.5, 0.5)  # of each depth in the similarity of two patches
 IDENTITY_WIDTH = 128
 
 
@@ -118,37 +119,29 @@ class Neck(nn.Module):
         return grid, self.stride8(stride8), self.stride4(stride4)
 
 
-def levels(grid: Tensor, taps: list[Tensor]) -> Float[Tensor, "b 664 hs ws"]:
-    """Features of every depth in each cell of the grid (hypercolumns: Hariharan et al., CVPR 2015).
+def hypercolumns(grid: Tensor, taps: list[Tensor]) -> Float[Tensor, "b 664 hs ws"]:
+    """Features of every depth for each patch of the grid (Hariharan et al., CVPR 2015).
 
-    Those of one depth have as squared length its weight, so that the product of two cells is the weighted sum of their
-    cosines. Deep features tell what a thing is; which one it is shows in shallower ones.
+    The features of one depth are scaled to a squared length equal to its weight, so that the dot product of two patches
+    is the weighted sum of their cosines. Deep features tell the class of a thing, shallow ones which one it is.
     """
     maps = [grid, *(F.adaptive_avg_pool2d(tap, (grid.shape[-2], grid.shape[-1])) for tap in taps)]
     return torch.cat([w**0.5 * F.normalize(one, dim=1) for w, one in zip(LEVEL_WEIGHTS, maps, strict=True)], 1)
 
 
 class NanoEncoder(nn.Module):
-    """Normalised RGB to features at strides 16, 8 and 4; at 16 also of every depth, and to tell objects apart by."""
+    """Normalised RGB to features at strides 16, 8 and 4; at 16 also the maps for location and for identity."""
 
     def __init__(self, layer_norm_2d: type[nn.Module]):
         super().__init__()
         self.back, self.neck = MobileNetV2(), Neck(layer_norm_2d)
         self.identity = nn.Conv2d(sum(LEVELS), IDENTITY_WIDTH, 1, bias=False)
 
-    def forward(
-        self, x: Float[Tensor, "b 3 h w"]
-    ) -> tuple[
-        Float[Tensor, "b 192 hs ws"],
-        Float[Tensor, "b 48 h2 w2"],
-        Float[Tensor, "b 24 h4 w4"],
-        Float[Tensor, "b 664 hs ws"],
-        Float[Tensor, "b d hs ws"],
-    ]:
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> EncoderMaps:
         taps = self.back(x)
         grid, stride8, stride4 = self.neck(taps)
-        columns = levels(grid, taps)
-        return grid, stride8, stride4, columns, self.identity(columns)
+        columns = hypercolumns(grid, taps)
+        return EncoderMaps(grid, stride8, stride4, columns, self.identity(columns))
 
 
 class NanoSam(nn.Module):
@@ -156,6 +149,7 @@ class NanoSam(nn.Module):
 
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)
+    batch_size = 16
 
     def __init__(self, input_size: int = INPUT_SIZE):
         super().__init__()

@@ -22,7 +22,7 @@ WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
-STRIDES = (2, 2, 1)  # of the downsampling after the first three stages: 1024 / 4 / 4 = 64 cells a side
+STRIDES = (2, 2, 1)  # of the downsampling after the first three stages: 1024 / 4 / 4 = 64 patches a side
 EXPANSION = 4
 CLASSES = 1000  # of the ImageNet head that the published file still carries
 
@@ -54,7 +54,7 @@ class InvertedResidual(nn.Module):
 
 
 class Downsample(nn.Module):
-    """To the next stage's width, and by `stride` fewer cells a side."""
+    """To the next stage's width, and by `stride` fewer patches a side."""
 
     def __init__(self, width_in: int, width_out: int, stride: int):
         super().__init__()
@@ -67,7 +67,7 @@ class Downsample(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Attention among the cells of a window, with a learned bias for every distance (|dy|, |dx|) and head."""
+    """Attention among the patches of a window, with a learned bias for every distance (|dy|, |dx|) and head."""
 
     distance: Tensor
 
@@ -89,9 +89,9 @@ class WindowAttention(nn.Module):
 
 
 def distances(window: int) -> Int[Tensor, "n n"]:
-    """For every two cells of a window, in reading order, |dy| * window + |dx|: the column of their bias."""
-    cell = torch.arange(window * window)
-    row, column = cell // window, cell % window
+    """For each two patches of a window, in reading order, |dy| * window + |dx|: the column of their bias."""
+    patch = torch.arange(window * window)
+    row, column = patch // window, patch % window
     dy, dx = ((place[:, None] - place[None]).abs() for place in (row, column))
     return dy * window + dx
 
@@ -123,7 +123,7 @@ class Block(nn.Module):
 
     def _attend(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         size, (height, width) = self.window, x.shape[-2:]
-        # zeros, not masked out: cells of the padding are attended to, as in the published model
+        # zeros, not masked out: patches of the padding are attended to, as in the published model
         padded = F.pad(x, (0, -width % size, 0, -height % size))
         grid = padded.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # b c rows size columns size
         batch, _, rows, _, columns, _ = grid.shape
@@ -145,7 +145,7 @@ class Stage(nn.Module):
 
 
 class Stem(nn.Module):
-    """Two strided convolutions: 4 x 4 pixels to a cell."""
+    """Two strided convolutions: 4 x 4 pixels to a patch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ EMBEDDING_WIDTH = 256
 class Sizes:
     """What one image encoder differs in from another.
 
-    global_blocks: those that attend to the whole grid; the others attend within windows of `window` cells a side.
+    global_blocks: those that attend to the whole grid; the others attend within windows of `window` patches a side.
     """
 
     width: int
@@ -49,7 +49,7 @@ class Sam(nn.Module):
     Args:
         image_encoder: normalised RGB, `input_size` a side, to features of 256 channels.
         input_size: side of the padded square in pixels.
-        stride: input pixels a grid cell.
+        stride: input pixels a patch.
     """
 
     pixel_mean = (123.675, 116.28, 103.53)

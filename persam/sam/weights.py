@@ -1,7 +1,7 @@
 """Model weights: where they come from, where they lie, and that they are what they claim to be.
 
-`TABLE` has a line for every model that has a name. `fetch` downloads once into the cache (`PERSAM_CACHE`, else the
-platform's), resumes what broke off, and lets nothing pass whose SHA-256 differs.
+`fetch` downloads a model of `sources.TABLE` once into the cache (`PERSAM_CACHE`, else the platform's), resumes what
+broke off, and lets nothing pass whose SHA-256 differs.
 """
 
 import hashlib
@@ -16,81 +16,12 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from persam.errors import WeightsError
+from persam.sam.sources import TABLE, Source
 
 BLOCK_BYTES = 1 << 16  # what is lost when the connection breaks off
 ATTEMPTS = 4  # a dropped connection is taken up again this often before the caller hears of it
 TIMEOUT_S = (10, 60)  # to connect, to wait for the next block
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one model's file comes from; `sha256` and `size_bytes` are of the whole file.
-
-    url: None for what is part of the package, at `persam/models/<file_name>`.
-    """
-
-    name: str
-    file_name: str
-    url: str | None
-    sha256: str | None
-    size_bytes: int | None
-    licence: str
-    about: str
-
-
-_META = "https://dl.fbaipublicfiles.com/segment_anything/"
-_MOBILE_SAM = "https://github.com/ChaoningZhang/MobileSAM/raw/f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/"
-
-TABLE: dict[str, Source] = {
-    source.name: source
-    for source in (
-        Source(
-            "nano",
-            "nano.safetensors",
-            None,
-            "17df3f3c66547e19867050da9dc053efb34b386bf0822027537a6045b6763591",
-            9_226_632,
-            "Apache-2.0",
-            "bundled, 640-pixel input",
-        ),
-        Source(
-            "vit_t",
-            "mobile_sam.pt",
-            _MOBILE_SAM + "mobile_sam.pt",
-            "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
-            40_728_226,
-            "Apache-2.0",
-            "MobileSAM",
-        ),
-        Source(
-            "vit_b",
-            "sam_vit_b_01ec64.pth",
-            _META + "sam_vit_b_01ec64.pth",
-            "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-            375_042_383,
-            "Apache-2.0",
-            "SAM, ViT-B",
-        ),
-        Source(
-            "vit_l",
-            "sam_vit_l_0b3195.pth",
-            _META + "sam_vit_l_0b3195.pth",
-            "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-            1_249_524_607,
-            "Apache-2.0",
-            "SAM, ViT-L",
-        ),
-        Source(
-            "vit_h",
-            "sam_vit_h_4b8939.pth",
-            _META + "sam_vit_h_4b8939.pth",
-            "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-            2_564_550_879,
-            "Apache-2.0",
-            "SAM, ViT-H: the paper's",
-        ),
-    )
-}
+MODELS = Path(__file__).parent.parent / "models"  # what is part of the package
 
 
 @dataclass(frozen=True)
@@ -120,7 +51,7 @@ def path(name: str) -> Path:
     """
     source = find(name)
     if source.url is None:
-        return Path(__file__).parent.parent / "models" / source.file_name
+        return MODELS / source.file_name
     return cache_folder() / source.file_name
 
 

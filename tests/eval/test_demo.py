@@ -10,8 +10,9 @@ from PIL import Image
 
 from persam.errors import DataError, OutputError
 from persam.eval import demo
+from persam.method.recipes import Recipe
 from persam.model import PerSAM
-from tests.colour import BLUE, GREY, ColourBackbone, mask, photo
+from tests.colour import BLUE, GREY, colour_model, mask, photo
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"
 ELSEWHERE = (40, 5, 55, 30)
@@ -19,7 +20,7 @@ ELSEWHERE = (40, 5, 55, 30)
 
 @pytest.fixture
 def model() -> PerSAM:
-    return PerSAM(ColourBackbone())
+    return colour_model()
 
 
 def save(pixels: np.ndarray, path: Path) -> str:
@@ -56,17 +57,36 @@ def test_a_line_for_each_photo_and_one_that_says_where_to_look(model, data, tmp_
     assert [line.split()[:2] for line in lines] == [["rex", name] for name in ("moved", "twice", "blue", "unknown")]
     assert "found, IoU 1.00, presence" in lines[0]
     assert "found, IoU 1.00 on one of 2, presence" in lines[1]
-    assert "found (wrong), presence" in lines[2]
+    assert "not here, presence 0.01" in lines[2]
     assert "found, presence" in lines[3]
-    assert last.startswith("3 of 4 answers are right, mean IoU 1.00 where it was found.")
+    assert last.startswith("4 of 4 answers are right, mean IoU 1.00 where it was found.")
     assert last.endswith(f"Now look at {tmp_path / 'out' / 'all.png'}")
 
 
-def test_every_thing_of_a_kind_is_counted_where_the_album_asks_for_it(model, data, tmp_path):
+def test_where_presence_is_not_judged_it_is_not_told(data, tmp_path):
+    moved, _, blue, _, last = demo.run(colour_model(recipe=Recipe(verify=False)), data, tmp_path / "out")
+    assert moved.endswith("found, IoU 1.00, score 0.90")
+    assert blue.endswith("found (wrong), score 0.90")
+    assert last.startswith("3 of 4 answers are right")
+
+
+@pytest.fixture
+def every(data) -> Path:
+    """The same album, in which every thing of the kind is looked for."""
     index = json.loads((data / "index.json").read_text())
     index["albums"][0]["every"] = True
     (data / "index.json").write_text(json.dumps(index))
-    moved, twice, blue, _, last = demo.run(model, data, tmp_path / "out")
+    return data
+
+
+def test_a_published_recipe_finds_one_thing_of_a_kind(every, tmp_path):
+    moved, twice, *_ = demo.run(colour_model(recipe="official_persam"), every, tmp_path / "out")
+    assert "found 1 of 1" in moved
+    assert "found 1 of 2" in twice  # its mask is of both: 416 pixels of 516 are the larger one's
+
+
+def test_every_thing_of_a_kind_is_counted_where_the_album_asks_for_it(model, every, tmp_path):
+    moved, twice, blue, _, last = demo.run(model, every, tmp_path / "out")
     assert "found 1 of 1" in moved
     assert "found 2 of 2" in twice
     assert "not here" in blue
@@ -110,12 +130,10 @@ def test_a_mask_that_misses_the_object_is_not_right(model, data, tmp_path):
     assert "found, IoU 0.07 (wrong), presence" in line  # rows 5 to 30 against rows 27 to 60: 4 / 56
 
 
-def test_an_absent_object_is_said_to_be_absent(model, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("persam.model.presence", lambda evidence, backbone: 0.25)
-    model.threshold = 0.5
-    *lines, last = demo.run(model, data, tmp_path / "out")
-    assert "not here (wrong), presence 0.25" in lines[0]
-    assert "not here, presence 0.25" in lines[2]
+def test_an_object_that_is_taken_for_absent_is_said_to_be_wrong(data, tmp_path):
+    *lines, last = demo.run(colour_model(threshold=1.0), data, tmp_path / "out")  # no presence is certain
+    assert "not here (wrong), presence" in lines[0]
+    assert "not here, presence 0.01" in lines[2]
     assert last.startswith("1 of 4 answers are right. Now look")
 
 
@@ -123,7 +141,7 @@ def test_lines_come_while_it_runs(model, data, tmp_path):
     lines = demo.run(model, data, tmp_path / "out")
     assert model.backbone.encoded == 0
     next(lines)
-    assert model.backbone.encoded == 5  # the reference whole and close up, one photo also at the second look
+    assert model.backbone.encoded == 5  # a reference and its crop; a photo, a crop to refine and one to verify
 
 
 @pytest.mark.parametrize("index", [None, "", "[]", "{}", '{"albums"'])
@@ -140,6 +158,7 @@ def test_an_output_that_cannot_be_written_is_named(model, data, tmp_path):
         list(demo.run(model, data, tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_every_example_album_runs(model, tmp_path):
     albums = json.loads((EXAMPLES / "index.json").read_text())["albums"]
     *lines, _ = demo.run(model, EXAMPLES, tmp_path)

@@ -12,18 +12,17 @@ from persam.eval.benchmark import BENCHMARKS, evaluate
 from persam.eval.compare import compare
 from persam.eval.predict import ORACLE, check, oracle_box, predictor, run_of, weights_digest
 from persam.eval.table import source_digest
-from persam.method.calibration import CALIBRATIONS, Calibration
+from persam.method.calibration import Presence
 from persam.method.recipes import PERSAM
 from persam.model import PerSAM
-from tests.colour import ColourBackbone, mask
+from tests.colour import CALIBRATION, ColourBackbone, colour_model, mask
 from tests.eval.scenes import PLACES, davis
 from tests.networks import small_backbone
 
 
 @pytest.fixture
-def model(monkeypatch) -> PerSAM:
-    monkeypatch.setitem(CALIBRATIONS, "colour", Calibration(threshold=0.8, spread=0.05))
-    return PerSAM(ColourBackbone())
+def model() -> PerSAM:
+    return colour_model()
 
 
 @pytest.fixture
@@ -44,13 +43,11 @@ def test_the_object_is_learned_in_the_reference_and_found_in_the_targets(model, 
         assert prediction.mask[y, x]
 
 
-def test_episodes_that_go_together_share_one_look_at_each_photo(model, root, monkeypatch):
-    encoded, encode = [], model.backbone.encode
-    whole = lambda how: None if how else encoded.append(1)  # noqa: E731 (a close-up says how large it is to be shown)
-    monkeypatch.setattr(model.backbone, "encode", lambda rgb, **how: (whole(how), encode(rgb, **how))[1])
+def test_episodes_that_go_together_encode_each_photo_once(model, root):
     episodes = BENCHMARKS["absence"].episodes(root)
     answers = list(predictor(model)(episodes))
-    assert len(encoded) == 2 + 6  # two references, six photos
+    # each reference and a crop of it, then each photo, a crop of each find to refine it, and one to verify it
+    assert model.backbone.batches == 2 * [1, 1] + 6 * [1, 2, 2]
     assert [[one.present for one in both] for both in answers] == 3 * [[True, False]] + 3 * [[False, True]]
 
 
@@ -59,6 +56,19 @@ def test_what_is_not_there_has_a_mask_all_the_same_that_is_the_best_guess(model,
     answers = [one for (one,) in predictor(model)([ant])]
     assert [one.present for one in answers] == 3 * [True] + 3 * [False]
     assert all(one.mask.any() for one in answers)
+
+
+def test_where_presence_is_not_judged_it_is_whether_something_was_found(root):
+    ant, _ = BENCHMARKS["absence"].episodes(root)
+    answers = [one for (one,) in predictor(colour_model(recipe=replace(PERSAM, verify=False)))([ant])]
+    assert [(one.present, one.presence) for one in answers] == 6 * [(True, 1.0)]
+
+
+def test_episodes_of_one_object_that_go_together_are_told_apart(model, root):
+    ant, bee = BENCHMARKS["absence"].episodes(root)
+    draws = [replace(ant, object="insect", draw="1"), replace(bee, object="insect", draw="2")]
+    answers = list(predictor(model)(draws))
+    assert [[one.present for one in both] for both in answers] == 3 * [[True, False]] + 3 * [[False, True]]
 
 
 def test_a_reference_that_teaches_nothing_finds_nothing(model, root):
@@ -94,30 +104,52 @@ def test_recipes_are_measured_beside_each_other(model, root, tmp_path):
         watched.append(name)
         return predict
 
-    recipes = ["persam", ORACLE, "official_persam", "persam"]
+    recipes = ["persam", ORACLE, "official_persam", "persam@verify=False", "persam"]
     done = compare(model, "album", recipes, root, tmp_path / "out", tmp_path / "rows.csv", watch=watch)
-    assert list(done) == watched == ["persam", ORACLE, "official_persam"]
+    assert list(done) == watched == ["persam", ORACLE, "official_persam", "persam@verify=False"]
     for name, evaluation in done.items():
         assert evaluation.folder.parent == tmp_path / "out" / "album" / "colour" / name
         assert [row.object for row in evaluation.rows] == ["ant", "bee", "mean"]
         assert [episode.name for episode in evaluation.episodes] == ["ant", "bee"]
     assert done["persam"].rows[-1].metrics.iou == 1.0
+    assert done["persam@verify=False"].rows[-1].metrics.accepted == 1.0
     assert done[ORACLE].rows[-1].metrics.located is None
 
 
-def test_the_fingerprint_follows_code_weights_and_recipe(model, root, monkeypatch):
+OTHER = replace(CALIBRATION, presence=Presence(threshold=0.7, spread=0.3))
+
+
+def test_the_fingerprint_follows_code_weights_recipe_and_calibration(model, root, monkeypatch):
     episodes = BENCHMARKS["album"].episodes(root)
-    other_recipe = PerSAM(model.backbone, recipe=replace(PERSAM, negative_point=False))
     runs = [
         run_of("album", model),
         run_of("album", model, oracle=True),
-        run_of("album", other_recipe),
+        run_of("album", colour_model(recipe=replace(PERSAM, crop_refine=False))),
         run_of("album", PerSAM(ColourBackbone("colours-2"))),
+        run_of("album", PerSAM(ColourBackbone(), calibration=OTHER)),
+        run_of("album", colour_model(threshold=0.4)),
     ]
-    assert runs[0] == run_of("album", PerSAM(ColourBackbone()))
+    assert runs[0] == run_of("album", colour_model())
     monkeypatch.setattr(predicting, "source_digest", lambda: "other code")
     runs.append(run_of("album", model))
-    assert len({run.fingerprint(episodes, root) for run in runs}) == 5
+    assert len({run.fingerprint(episodes, root) for run in runs}) == 7
+
+
+def test_what_a_calibration_cannot_change_does_not_follow_it():
+    usual, other = colour_model(recipe="official_persam"), PerSAM(ColourBackbone(), calibration=OTHER, threshold=0.4)
+    assert run_of("album", usual) == run_of(
+        "album", PerSAM(other.backbone, recipe="official_persam", calibration=OTHER)
+    )
+    assert run_of("album", usual, oracle=True) == run_of("album", other, oracle=True)
+
+
+def test_recipes_are_measured_with_the_models_own_calibration_and_threshold(root, tmp_path):
+    lax = replace(CALIBRATION, presence=Presence(threshold=0.0, spread=1.0))  # at which everything is present
+    for calibration, threshold, judged in ((CALIBRATION, 0.5, (1, 1)), (lax, 0.5, (0, 1)), (CALIBRATION, 1.0, (1, 0))):
+        model = PerSAM(ColourBackbone(), calibration=calibration, threshold=threshold)
+        (done,) = compare(model, "absence", ["persam"], root, tmp_path / "out", tmp_path / "rows.csv").values()
+        mean = next(row for row in done.rows if row.object == "mean")
+        assert (mean.metrics.refused, mean.metrics.accepted) == judged
 
 
 def test_predictions_of_other_code_are_not_taken_for_these(model, root, tmp_path, monkeypatch):
@@ -165,6 +197,7 @@ def test_the_weights_digest_sees_the_decoder_too():
 
 def test_a_name_that_cannot_be_measured_is_answered_with_those_that_can():
     check("official_persam")
+    check("persam@tune=True")
     check(ORACLE)
     with pytest.raises(PerSAMError, match=r"no recipe named 'best'.*official_persam_f.*Or oracle_box"):
         check("best")

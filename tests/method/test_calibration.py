@@ -1,71 +1,70 @@
-"""Presence is evidence on a fitted curve."""
+"""What was tuned on one backbone's features: the curve of presence, the file, and where it is looked for."""
 
+import json
 import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from persam.errors import PerSAMError
-from persam.method.calibration import CALIBRATIONS, Calibration, fit, presence, threshold_of
+from persam.errors import CalibrationError, NotCalibratedWarning, PerSAMError
+from persam.method import calibration as module
+from persam.method.calibration import (
+    Calibration,
+    Presence,
+    calibration_of,
+    fit_presence,
+    is_calibrated,
+    own_file,
+)
 from persam.model import PerSAM
-from tests.colour import ColourBackbone
+from persam.sam import weights
+from tests.colour import CALIBRATION, ColourBackbone, mask, photo
+
+FITTED = Calibration("abc", 20.0, 0.4, 12.5, 0.97, 0.05, Presence(threshold=0.2, spread=0.5))
+
+# ---- the curve
 
 
 def test_presence_crosses_one_half_at_the_threshold_and_rises_with_evidence():
-    curve = Calibration(threshold=0.2, spread=0.5)
-    assert curve.presence(0.2) == 0.5
+    curve = Presence(threshold=0.2, spread=0.5)
+    assert curve(0.2) == 0.5
     # odds of 1 to 4 at the threshold, of 2 to 3 here: (2/3 over 1/4) to the power of one over the spread
     odds = (8 / 3) ** 2
-    assert curve.presence(0.4) == pytest.approx(odds / (1 + odds))
-    assert curve.presence(0.0) < 1e-9 < 1 - 1e-9 < curve.presence(1.0)
+    assert curve(0.4) == pytest.approx(odds / (1 + odds))
+    assert curve(0.0) < 1e-9 < 1 - 1e-9 < curve(1.0)
 
 
 def test_an_odds_ratio_counts_the_same_wherever_the_threshold_is():
-    low, high = Calibration(threshold=0.1, spread=0.3), Calibration(threshold=0.5, spread=0.3)
-    assert low.presence(0.2 / 1.1) == pytest.approx(high.presence(2 / 3))  # twice the odds of 1 to 9, and of 1 to 1
-
-
-def test_without_a_calibration_presence_is_the_evidence_and_nothing_is_refused(monkeypatch):
-    assert presence(0.3, "never seen") == 0.3
-    assert presence(-1.0, "never seen") == 0.0
-    assert threshold_of("never seen") == 0.0
-    monkeypatch.setitem(CALIBRATIONS, "seen", Calibration(threshold=0.6, spread=0.1))
-    assert presence(0.6, "seen") == threshold_of("seen") == 0.5
-
-
-def test_a_threshold_of_ones_own_takes_the_place_of_the_fitted_one():
-    assert PerSAM(ColourBackbone(), threshold=0.7).threshold == 0.7
-    assert PerSAM(ColourBackbone()).threshold == 0.0
-    for wrong in (-0.1, 1.1, float("nan")):
-        with pytest.raises(PerSAMError, match="threshold must lie between 0 and 1"):
-            PerSAM(ColourBackbone(), threshold=wrong)
+    low, high = Presence(threshold=0.1, spread=0.3), Presence(threshold=0.5, spread=0.3)
+    assert low(0.2 / 1.1) == pytest.approx(high(2 / 3))  # twice the odds of 1 to 9, and of 1 to 1
 
 
 def test_the_fitted_curve_crosses_between_the_kinds_whatever_their_numbers():
     # log-odds of 30 absent around -1 and of 3 present around 1, each spread evenly: the middle is 0, odds of 1 to 1
     absent = [1 / (1 + math.exp(1.5 - i / 29)) for i in range(30)]
     present = [1 / (1 + math.exp(-log_odds)) for log_odds in (0.5, 1.0, 1.5)]
-    curve = fit([*absent, *present], [False] * 30 + [True] * 3)
+    curve = fit_presence([*absent, *present], [False] * 30 + [True] * 3)
     assert curve.threshold == pytest.approx(0.5, abs=0.03)
-    assert curve.presence(absent[15]) < 0.2
-    assert curve.presence(present[1]) > 0.8
+    assert curve(absent[15]) < 0.2
+    assert curve(present[1]) > 0.8
 
 
 def test_fitting_presence_that_is_calibrated_already_finds_the_same_border():
     rng = np.random.default_rng(0)
     held = rng.random(400) < 0.2
     evidence = 1 / (1 + np.exp(2 - 1.5 * held + 0.4 * rng.standard_normal(400)))
-    bare = fit(evidence.tolist(), held.tolist())
-    calibrated = [Calibration(threshold=0.3, spread=0.7).presence(one) for one in evidence]
-    again = fit(calibrated, held.tolist())
-    assert again.threshold == pytest.approx(Calibration(threshold=0.3, spread=0.7).presence(bare.threshold), abs=0.01)
+    curve = Presence(threshold=0.3, spread=0.7)
+    bare = fit_presence(evidence.tolist(), held.tolist())
+    again = fit_presence([curve(one) for one in evidence], held.tolist())
+    assert again.threshold == pytest.approx(curve(bare.threshold), abs=0.01)
 
 
 def test_a_few_photos_next_to_the_border_do_not_decide_alone():
     # one absent photo among the present ones, and all others well apart: the border stays between the two kinds
     absent, present = np.linspace(0.02, 0.06, 40).tolist(), np.linspace(0.2, 0.6, 10).tolist()
-    usual = fit([*absent, *present], [False] * 40 + [True] * 10).threshold
-    misled = fit([*absent, 0.19, *present], [False] * 41 + [True] * 10).threshold
+    usual = fit_presence([*absent, *present], [False] * 40 + [True] * 10).threshold
+    misled = fit_presence([*absent, 0.19, *present], [False] * 41 + [True] * 10).threshold
     assert 0.06 < usual < misled < 0.15
 
 
@@ -77,5 +76,153 @@ def test_a_few_photos_next_to_the_border_do_not_decide_alone():
     ],
 )
 def test_what_calibrates_nothing_is_an_error(values, held, message):
-    with pytest.raises(PerSAMError, match=message):
-        fit(values, held)
+    with pytest.raises(CalibrationError, match=message):
+        fit_presence(values, held)
+
+
+# ---- the file
+
+
+@pytest.mark.parametrize("before", [FITTED, replace(FITTED, presence=None)], ids=["fitted", "without presence"])
+def test_what_is_saved_is_what_is_loaded(tmp_path, before):
+    path = before.save(tmp_path / "new" / "mine.json")
+    assert path == tmp_path / "new" / "mine.json"
+    assert Calibration.load(path) == before
+    assert Calibration.load(str(path)) == before
+
+
+def changed(**changes: object) -> str:
+    return json.dumps(asdict(FITTED) | changes)
+
+
+DAMAGED = {
+    "missing": (None, r"there is no calibration file .*mine\.json. Make one with `persam eval calibrate`"),
+    "empty": ("", r"mine\.json is not a calibration file: .*persam eval calibrate"),
+    "no JSON": ("temperature = 3", "is not a calibration file"),
+    "a list": ("[1, 2]", "is not a calibration file"),
+    "a number": ("3", "is not a calibration file"),
+    "something else": ('{"weights": 3}', "is not a calibration file"),
+    "a value missing": (json.dumps({"fingerprint": "abc", "slope": 3, "presence": None}), "is not a calibration file"),
+    "a value too many": (changed(colour=1.0), "is not a calibration file: it holds .*colour"),
+    "a word for a value": (changed(slope="steep"), "is not a calibration file: could not convert .*'steep'"),
+    "a list for a value": (changed(slope=[1.0]), "is not a calibration file"),
+    "NaN": (changed(slope=math.nan), "is not a calibration file"),
+    "presence without a spread": (changed(presence={"threshold": 0.5}), "is not a calibration file: 'spread'"),
+    "presence as a number": (changed(presence=0.5), "is not a calibration file"),
+    "NaN in presence": (changed(presence={"threshold": math.nan, "spread": 1}), "is not a calibration file"),
+    "a spread of nothing": (changed(presence={"threshold": 0.5, "spread": 0}), "is not a calibration file"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_file_that_is_no_calibration_is_refused(tmp_path, text, message):
+    path = tmp_path / "mine.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CalibrationError, match=message):
+        Calibration.load(path)
+
+
+def test_a_file_of_bytes_and_a_folder_are_refused(tmp_path):
+    (tmp_path / "bytes").write_bytes(b"\xff\x00\xfe")
+    for path in (tmp_path / "bytes", tmp_path):
+        with pytest.raises(CalibrationError, match="is not a calibration file"):
+            Calibration.load(path)
+
+
+# ---- where it is looked for
+
+
+@pytest.fixture
+def folders(monkeypatch, tmp_path):
+    """An empty cache and an empty package."""
+    monkeypatch.setenv("PERSAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "MODELS", tmp_path / "models")
+    return tmp_path
+
+
+def test_ones_own_file_wins_over_the_packages(folders):
+    assert own_file("abc") == folders / "cache" / "calibrations" / "abc.json"
+    package, own = replace(FITTED, slope=1.0), replace(FITTED, slope=2.0)
+    package.save(folders / "models" / "vit_q.calibration.json")
+    assert calibration_of("vit_q", "abc") == package
+    own.save(own_file("abc"))
+    assert calibration_of("vit_q", "abc") == own
+    assert calibration_of("another name", "abc") == own  # a file of the same weights
+
+
+def test_the_packages_file_of_other_weights_is_passed_over(folders):
+    FITTED.save(folders / "models" / "vit_q.calibration.json")
+    assert calibration_of("vit_q", "fine-tuned") == Calibration("fine-tuned")
+    assert calibration_of("never seen", "abc") == Calibration("abc")
+    assert Calibration("abc").presence is None
+
+
+def test_a_damaged_file_is_an_error_and_not_passed_over(folders):
+    own_file("abc").parent.mkdir(parents=True)
+    own_file("abc").write_text("{")
+    with pytest.raises(CalibrationError, match=r"abc\.json is not a calibration file"):
+        calibration_of("vit_q", "abc")
+
+
+def test_the_bundled_model_is_calibrated(nano):
+    file = weights.MODELS / "nano.calibration.json"
+    assert Calibration.load(file).fingerprint == nano.backbone.fingerprint
+    assert nano.calibration == Calibration.load(file)
+    assert nano.calibration.presence is not None
+
+
+def test_a_model_takes_what_it_is_given_and_refuses_another_backbones():
+    own = replace(CALIBRATION, slope=3.0)
+    assert PerSAM(ColourBackbone(), calibration=own).calibration == own
+    assert PerSAM(ColourBackbone()).calibration == CALIBRATION
+    message = (
+        r"of weights abc, and colour has colours-1. Fit one with `persam eval calibrate --model colour --data DIR`"
+    )
+    with pytest.raises(CalibrationError, match=message):
+        PerSAM(ColourBackbone(), calibration=FITTED)
+
+
+# ---- a backbone without one
+
+
+@pytest.fixture
+def untold(monkeypatch):
+    monkeypatch.setattr(module, "_TOLD", set())
+
+
+@pytest.mark.usefixtures("untold")
+def test_that_presence_cannot_be_judged_is_said_once_with_the_command_that_changes_it():
+    bare = Calibration("abc")
+    with pytest.warns(NotCalibratedWarning, match=r"`persam eval calibrate --model vit_q --data DIR`"):
+        assert not is_calibrated(bare, "vit_q")
+    assert not is_calibrated(bare, "vit_q")  # and a warning would be an error
+    with pytest.warns(NotCalibratedWarning, match="for the model 'vit_p'"):
+        assert not is_calibrated(Calibration("other weights"), "vit_p")
+
+
+@pytest.mark.usefixtures("untold")
+def test_a_calibrated_backbone_is_no_reason_to_warn():
+    assert is_calibrated(FITTED, "vit_q")
+
+
+@pytest.mark.usefixtures("untold")
+def test_without_a_calibration_presence_is_unknown_and_nothing_is_refused():
+    model = PerSAM(ColourBackbone("never seen"), threshold=1.0)
+    with pytest.warns(NotCalibratedWarning):
+        red = model.learn(photo(), mask())
+    other, empty = model.segment([photo(colour=(30, 30, 220)), photo(ground=(220, 30, 30))], red)
+    assert red.identity is None
+    assert (other.presence, other.present) == (None, True)
+    assert (empty.presence, empty.present) == (None, True)
+
+
+# ---- the threshold
+
+
+def test_a_threshold_of_ones_own_takes_the_place_of_one_half():
+    assert PerSAM(ColourBackbone(), threshold=0.7).threshold == 0.7
+    assert PerSAM(ColourBackbone()).threshold == 0.5
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(PerSAMError, match="threshold must lie between 0 and 1"):
+            PerSAM(ColourBackbone(), threshold=wrong)

@@ -1,98 +1,147 @@
-"""A concept is the object's features, pooled; on disk it is a small file that vouches for itself."""
+"""A concept on disk is a small file that vouches for itself, and comes back equal."""
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from persam.errors import ConceptError, OutputError, PerSAMError
-from persam.geometry import Frame
-from persam.method.concept import Concept, Reference, learn, target_cells
-from persam.method.prototypes import Cells, summarise
-from persam.method.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, Recipe
-from persam.method.verify import Portrait
-from persam.types import ImageEmbedding
-from tests.colour import no_portrait
+from persam.errors import ConceptError, OutputError
+from persam.method.concept import FORMAT, Concept, Reference, owned
+from persam.method.prototypes import Patches, summarise
+from persam.method.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, PERSAM_F, Recipe, to_plain
+from persam.method.verify import IdentityDescriptor
+from tests.colour import ColourBackbone, mask, photo
 
-MEAN_MAX = Recipe("mean_max", target_feature="mean_max")
-
-
-def reference(*cells: tuple[int, int, float, float]) -> Reference:
-    """A photo of 4 x 4 pixels, each a cell of two channels; the object is the cells given as row, column, feature."""
-    features, mask = torch.full((2, 4, 4), -9.0), np.zeros((4, 4), bool)
-    for row, column, first, second in cells:
-        features[:, row, column] = torch.tensor([first, second])
-        mask[row, column] = True
-    return Reference(ImageEmbedding(features, Frame((4, 4), 4, 1)), mask, no_portrait(2))
+MINE = Recipe("mine", crop_refine=False)
+WEIGHTS = torch.tensor([0.5, 0.3, 0.2])
 
 
-def learned(*references: Reference, recipe: Recipe = PERSAM) -> Concept:
-    return learn(references, recipe, name="rex", backbone="tiny", fingerprint="tiny-1")
+def identity_of(patches: torch.Tensor, *, images: int = 1) -> IdentityDescriptor:
+    image = torch.arange(len(patches)) * images // len(patches)
+    return IdentityDescriptor(patches, patches[:, :3], image)
 
 
-def test_the_mean_of_the_objects_cells_at_unit_length_and_as_it_is():
-    concept = learned(reference((0, 1, 3, 0), (2, 2, 1, 4)))
-    torch.testing.assert_close(concept.semantic, torch.tensor([2.0, 2.0]))
-    torch.testing.assert_close(concept.feature, torch.tensor([1.0, 1.0]) / 2**0.5)
+def made(recipe=PERSAM, **changes: object) -> Concept:
+    """By hand, of two channels; with prototypes and a descriptor where the recipe has them."""
+    concept = Concept("rex", recipe, "tiny", "tiny-1", torch.tensor([0.6, 0.8]), torch.tensor([3.0, 4.0]))
+    if isinstance(recipe, Recipe):
+        seen = Patches(torch.tensor([[0.6, 0.8], [0.8, -0.6]]), torch.tensor([[50.0, 3, 4], [20.0, 1, 1]]))
+        around = Patches(torch.tensor([[0.0, 1.0]]), torch.tensor([[10.0, 0, 0]]))
+        concept = replace(concept, prototypes=summarise(seen, around), identity=identity_of(torch.eye(3)))
+    return replace(concept, **changes)
 
 
-def test_half_the_mean_and_half_the_maximum():
-    concept = learned(reference((0, 1, 3, 0), (2, 2, 1, 4)), recipe=MEAN_MAX)
-    torch.testing.assert_close(concept.feature, torch.tensor([2.5, 3.0]) / (2.5**2 + 3**2) ** 0.5)
-    torch.testing.assert_close(concept.semantic, torch.tensor([2.0, 2.0]))
+@pytest.mark.parametrize(
+    "before",
+    [
+        made(),
+        made(MINE),
+        made(MINE, scale_weights=WEIGHTS),
+        made(PERSAM_F, scale_weights=WEIGHTS),
+        made(Recipe("blind", verify=False), identity=None),
+        made(identity=identity_of(torch.eye(4)[:, :3] + 0.5, images=2)),
+        made(name="rex the dog, ünï ✓"),
+        made(OFFICIAL_PERSAM),
+        made(OFFICIAL_PERSAM_F, scale_weights=WEIGHTS),
+    ],
+    ids=["ours", "own recipe", "own tuned", "persam_f", "no identity", "k-shot", "name", "official", "official_f"],
+)
+def test_what_is_saved_is_what_is_loaded(tmp_path, before):
+    after = Concept.load(before.save(tmp_path / "new" / "rex.safetensors"))
+    assert after == before
+    assert hash(after) == hash(before)
+    assert after.recipe == before.recipe
+    assert type(after.recipe) is type(before.recipe)
+    assert after.name == before.name
+    assert (after.scale_weights is None) == (before.scale_weights is None)
+    assert (after.identity is None) == (before.identity is None)
+    assert after.references == ()
+    assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["rex.safetensors"]
 
 
-def test_the_cells_of_several_references_are_pooled_as_one_photos():
-    concept = learned(reference((0, 0, 6, 0)), reference((1, 1, 0, 2), (1, 2, 0, 2), (1, 3, 0, 2)))
-    torch.testing.assert_close(concept.semantic, torch.tensor([1.5, 1.5]))  # the mean of the two means would be 3, 1
-    assert len(concept.references) == 2
+@pytest.mark.parametrize(
+    "other",
+    [
+        made(name="tom"),
+        made(MINE),
+        made(backbone="huge"),
+        made(fingerprint="tiny-2"),
+        made(feature=torch.tensor([0.8, 0.6])),
+        made(semantic=torch.tensor([4.0, 3.0])),
+        made(prototypes=None),
+        made(identity=None),
+        made(identity=identity_of(2 * torch.eye(3))),
+        made(scale_weights=WEIGHTS),
+        "rex",
+    ],
+    ids=str,
+)
+def test_what_looks_for_something_else_is_not_equal(other):
+    assert made() != other
 
 
-def test_features_that_cancel_give_a_zero_feature_and_not_nan():
-    concept = learned(reference((0, 0, 1, -2), (3, 3, -1, 2)))
-    assert concept.feature.tolist() == [0, 0]
+def test_the_references_do_not_count_for_equality_and_are_not_shown():
+    backbone = ColourBackbone()
+    reference = Reference(photo(), backbone.encode([photo()]), mask())
+    assert made(references=(reference,)) == made()
+    assert "references" not in repr(made(references=(reference,)))
 
 
-def test_the_published_rule_finds_no_cell_for_a_thin_object_and_says_so():
-    mask = np.zeros((512, 512), bool)
-    mask[100, 50:60] = True
-    thin = Reference(ImageEmbedding(torch.ones(2, 32, 32), Frame((512, 512), 512)), mask, no_portrait(2))
-    with pytest.raises(ConceptError, match=r"object of 10 pixels covers no grid cell .* official_persam.*'persam'"):
-        target_cells(thin, OFFICIAL_PERSAM)
-    assert target_cells(thin, PERSAM).any()
-
-
-@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 0.3, 0.2])])
-@pytest.mark.parametrize(("levels", "identity"), [(256, 256), (664, 128)])
-def test_what_is_saved_is_what_is_loaded(tmp_path, weights, levels, identity):
+@pytest.mark.parametrize(("location", "identity"), [(256, 256), (664, 128)], ids=["vit_h", "nano"])
+def test_a_file_takes_some_dozen_kilobytes(tmp_path, location, identity):
     generator = torch.Generator().manual_seed(0)
     feature, semantic = torch.randn(256, generator=generator), torch.randn(256, generator=generator)
-    seen = Cells(torch.randn(40, levels, generator=generator), 50 * torch.randn(40, 3, generator=generator))
-    parts = summarise(seen, Cells(torch.ones(0, levels), torch.ones(0, 3)))
-    cells = torch.randn(400, identity, generator=generator).half().float()
-    close = Portrait(cells, cells[:, :3], torch.arange(400) // 200)
-    before = Concept("rex the dog", PERSAM_F, "vit_h", "abc", feature, semantic, parts, close, weights)
-    path = before.save(tmp_path / "new" / "rex.safetensors")
-    after = Concept.load(path)
-    assert path.stat().st_size < 220_000  # two photos
-    assert (after.name, after.recipe, after.backbone, after.fingerprint) == ("rex the dog", PERSAM_F, "vit_h", "abc")
-    assert torch.equal(after.feature, feature)
-    assert torch.equal(after.semantic, semantic)
-    for name, value in vars(parts).items():
-        assert torch.equal(getattr(after.prototypes, name), value)
-    for name, value in vars(close).items():
-        assert torch.equal(getattr(after.portrait, name), value)
-    assert after.scale_weights is None if weights is None else torch.equal(after.scale_weights, weights)
-    assert after.references == ()
-    assert [entry.name for entry in path.parent.iterdir()] == ["rex.safetensors"]
+    seen = Patches(torch.randn(40, location, generator=generator), 50 * torch.randn(40, 3, generator=generator))
+    around = Patches(torch.randn(90, location, generator=generator), torch.ones(90, 3))
+    parts = identity_of(torch.randn(192, identity, generator=generator).half().float(), images=2)
+    before = Concept("rex", PERSAM, "vit_h", "abc", feature, semantic, summarise(seen, around), parts)
+    path = before.save(tmp_path / "rex.safetensors")
+    assert path.stat().st_size < 150_000  # two images of 96 parts each
+    assert Concept.load(path) == before
 
 
 def test_it_tells_what_it_is():
-    concept = learned(reference((0, 0, 1, 2)))
-    assert str(concept) == "rex (persam on tiny)"
-    assert "references" not in repr(concept)
+    assert str(made()) == "rex (persam on tiny)"
+    assert str(made(MINE, scale_weights=WEIGHTS)) == "rex (mine on tiny, tuned)"
+
+
+def test_it_moves_to_a_device_whole():
+    moved = made(scale_weights=WEIGHTS).to("meta")
+    parts = [moved.feature, moved.semantic, moved.scale_weights]
+    parts += [*vars(moved.prototypes).values(), *vars(moved.identity).values()]
+    assert {part.device.type for part in parts} == {"meta"}
+    assert made(OFFICIAL_PERSAM).to("meta").prototypes is None
+
+
+# ---- whose it is
+
+
+def test_another_models_concept_is_refused():
+    backbone = ColourBackbone("colours-2")
+    message = (
+        r"'rex' was learned with tiny \(weights tiny-1\) and means nothing to colour \(weights colours-2\)\. "
+        "Load that model, or learn the concept again"
+    )
+    with pytest.raises(ConceptError, match=message):
+        owned(made(), backbone)
+    with pytest.raises(ConceptError, match=message):
+        owned([made(name="tom", fingerprint="colours-2"), made()], backbone)
+
+
+@pytest.mark.parametrize("concepts", [[], [made(), made(MINE)]], ids=["none", "one name twice"])
+def test_every_concept_has_a_name_of_its_own(concepts):
+    with pytest.raises(ConceptError, match=r"give at least one concept, and each a name of its own; got \["):
+        owned(concepts, ColourBackbone("tiny-1"))
+
+
+def test_one_concept_will_do_for_a_list():
+    assert owned(made(), ColourBackbone("tiny-1")) == [made()]
+    assert owned((made(), made(name="tom")), ColourBackbone("tiny-1")) == [made(), made(name="tom")]
+
+
+# ---- files that are none
 
 
 def write(path, *, metadata=None, **tensors):
@@ -100,39 +149,64 @@ def write(path, *, metadata=None, **tensors):
     good |= {"foreground": torch.ones(2, 4) / 2, "foreground_share": torch.ones(2) / 2}
     good |= {"background": torch.ones(3, 4) / 2, "background_share": torch.ones(3) / 3}
     good |= {"foreground_colour": torch.ones(2, 3), "background_colour": torch.ones(3, 3)}
-    good |= {
-        "portrait": torch.ones(2, 4) / 2,
-        "portrait_colour": torch.ones(2, 3),
-        "portrait_photo": torch.tensor([0, 1]),
-    }
-    words = {"format": "persam-concept-2", "name": "x", "recipe": "persam", "backbone": "b", "fingerprint": "f"}
-    save_file(good | tensors, path, {"persam": json.dumps(words if metadata is None else metadata)})
+    good |= {"identity.features": torch.ones(2, 4) / 2, "identity.colours": torch.ones(2, 3)}
+    good |= {"identity.image": torch.tensor([0, 1])}
+    words = {"format": FORMAT, "name": "x", "recipe": to_plain(MINE), "backbone": "b", "fingerprint": "f"}
+    save_file(good | tensors, path, {"persam": json.dumps(words if metadata is None else words | metadata)})
 
 
 def test_the_file_that_the_next_tests_damage_is_good(tmp_path):
     write(tmp_path / "x.safetensors")
-    assert Concept.load(tmp_path / "x.safetensors").name == "x"
+    loaded = Concept.load(tmp_path / "x.safetensors")
+    assert (loaded.name, loaded.recipe) == ("x", MINE)
+    assert loaded.identity.image.tolist() == [0, 1]
 
 
+NO_CONCEPT = "holds no concept of the format persam-concept-3"
 DAMAGED = {
     "missing": (lambda path: None, "there is no concept file .*x.safetensors. Make one with `persam learn`"),
     "empty": (lambda path: path.write_bytes(b""), "is not a concept file"),
     "text": (lambda path: path.write_text("a photo of my dog"), "is not a concept file"),
-    "other model": (lambda path: save_file({"weight": torch.ones(3)}, path), "holds no concept of the format"),
-    "other format": (lambda path: write(path, metadata={"format": "persam-concept-9"}), "holds no concept"),
-    "metadata of another kind": (lambda path: write(path, metadata=["persam-concept-2"]), "holds no concept"),
-    "metadata cut short": (lambda path: write(path, metadata={"format": "persam-concept-2"}), "holds no concept"),
+    "other model": (lambda path: save_file({"weight": torch.ones(3)}, path), NO_CONCEPT),
+    "older format": (
+        lambda path: write(path, metadata={"format": "persam-concept-2"}),
+        f"{NO_CONCEPT} but of persam-concept-2. Learn it with `persam learn`",
+    ),
+    "metadata of another kind": (
+        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": '["persam-concept-3"]'}),
+        NO_CONCEPT,
+    ),
+    "metadata cut short": (
+        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": '{"format": "persam-concept-3"}'}),
+        NO_CONCEPT,
+    ),
+    "a name that is none": (lambda path: write(path, metadata={"name": 3}), NO_CONCEPT),
+    "recipe by name": (lambda path: write(path, metadata={"recipe": "persam"}), "cannot be used: a recipe is expected"),
+    "unknown choice": (
+        lambda path: write(path, metadata={"recipe": to_plain(MINE) | {"zoom": True}}),
+        "cannot be used: this version has no recipe with the choices .*'zoom': True.* Learn it again",
+    ),
+    "unknown published recipe": (
+        lambda path: write(path, metadata={"recipe": {"official": True, "name": "official_hq", "tune": False}}),
+        "no recipe named 'official_hq'",
+    ),
     "NaN": (lambda path: write(path, feature=torch.full((4,), torch.nan)), "not finite: learn it again"),
-    "two lengths": (lambda path: write(path, semantic=torch.ones(5)), "holds no concept"),
-    "a matrix": (lambda path: write(path, feature=torch.ones(2, 2)), "holds no concept"),
-    "a prototype without a share": (lambda path: write(path, foreground=torch.ones(3, 4)), "holds no concept"),
-    "prototypes of another length": (lambda path: write(path, background=torch.ones(2, 5)), "holds no concept"),
-    "a number for the prototypes": (lambda path: write(path, background=torch.tensor(1.0)), "holds no concept"),
-    "a tensor too many": (lambda path: write(path, more=torch.ones(2)), "holds no concept"),
-    "a share too few": (lambda path: write(path, background_share=torch.ones(7)), "holds no concept"),
-    "a portrait without its colours": (lambda path: write(path, portrait=torch.ones(3, 4)), "holds no concept"),
-    "a portrait in three dimensions": (lambda path: write(path, portrait=torch.ones(2, 4, 1)), "holds no concept"),
-    "four weights": (lambda path: write(path, scale_weights=torch.ones(4)), "holds no concept"),
+    "two lengths": (lambda path: write(path, semantic=torch.ones(5)), NO_CONCEPT),
+    "a matrix": (lambda path: write(path, feature=torch.ones(2, 2)), NO_CONCEPT),
+    "a prototype without a share": (lambda path: write(path, foreground=torch.ones(3, 4)), NO_CONCEPT),
+    "prototypes of another length": (lambda path: write(path, background=torch.ones(2, 5)), NO_CONCEPT),
+    "a number for the prototypes": (lambda path: write(path, background=torch.tensor(1.0)), NO_CONCEPT),
+    "a tensor too many": (lambda path: write(path, more=torch.ones(2)), NO_CONCEPT),
+    "a share too few": (lambda path: write(path, background_share=torch.ones(7)), NO_CONCEPT),
+    "an identity without its colours": (
+        lambda path: write(path, **{"identity.features": torch.ones(3, 4)}),
+        NO_CONCEPT,
+    ),
+    "an identity in three dimensions": (
+        lambda path: write(path, **{"identity.features": torch.ones(2, 4, 1)}),
+        NO_CONCEPT,
+    ),
+    "four weights": (lambda path: write(path, scale_weights=torch.ones(4)), NO_CONCEPT),
 }
 
 
@@ -145,23 +219,16 @@ def test_a_file_that_is_no_concept_is_refused(tmp_path, damage, message):
 
 
 def test_a_file_cut_short_is_refused(tmp_path):
-    path = learned(reference((0, 0, 1, 2))).save(tmp_path / "x.safetensors")
+    path = made().save(tmp_path / "x.safetensors")
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ConceptError, match="is not a concept file"):
         Concept.load(path)
 
 
-def test_a_recipe_that_this_version_does_not_know_is_named(tmp_path):
-    path = learned(reference((0, 0, 1, 2)), recipe=Recipe("mine")).save(tmp_path / "x.safetensors")
-    with pytest.raises(PerSAMError, match="no recipe named 'mine'"):
-        Concept.load(path)
-
-
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    concept = learned(reference((0, 0, 1, 2)))
     with pytest.raises(OutputError, match=r"cannot write .*file/x.safetensors: a part of .* is a file"):
-        concept.save(tmp_path / "file" / "x.safetensors")
+        made().save(tmp_path / "file" / "x.safetensors")
     with pytest.raises(OutputError, match=r"it is a folder"):
-        concept.save(tmp_path)
+        made().save(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -5,12 +5,23 @@ import pytest
 import torch
 
 from persam.errors import MaskError
-from persam.method.prompts import Box, Hint, Points, Polygon, Scribble, mask_from_hint, parse_hint
-from tests.colour import GREY, RED, ColourBackbone, mask, photo
+from persam.method.prompts import (
+    Box,
+    Points,
+    Polygon,
+    Scribble,
+    UserPrompt,
+    mask_from_prompt,
+    parse_prompt,
+    reference_mask,
+)
+from tests.colour import ColourBackbone, mask, photo
+
+# ---- as text
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"),
+    ("text", "prompt"),
     [
         ("box:10,20,200,300", Box(10, 20, 200, 300)),
         ("box: 1.5, 2, 3, 4.25", Box(1.5, 2, 3, 4.25)),
@@ -22,13 +33,13 @@ from tests.colour import GREY, RED, ColourBackbone, mask, photo
         ("scribble:1,2;5,2", Scribble(((1, 2), (5, 2)))),
     ],
 )
-def test_a_hint_in_words(text: str, hint: Hint):
-    assert parse_hint(text) == hint
+def test_a_prompt_in_words(text: str, prompt: UserPrompt):
+    assert parse_prompt(text) == prompt
 
 
 @pytest.mark.parametrize("text", ["mask.png", "album/box.png", "C:\\masks\\rex.png", "circle:1,2,3", "box"])
-def test_what_does_not_begin_as_a_hint_is_a_path(text):
-    assert parse_hint(text) is None
+def test_what_does_not_begin_as_a_prompt_is_a_path(text):
+    assert parse_prompt(text) is None
 
 
 @pytest.mark.parametrize(
@@ -45,14 +56,17 @@ def test_what_does_not_begin_as_a_hint_is_a_path(text):
 )
 def test_numbers_that_cannot_be_read_are_quoted_with_the_right_form(text, reason):
     with pytest.raises(MaskError) as error:
-        parse_hint(text)
+        parse_prompt(text)
     assert str(error.value).startswith(f"cannot read {text!r}: {reason}")
     assert "Write box:x0,y0,x1,y1 or points:x,y;x,y or polygon" in str(error.value)
 
 
-def marked(hint: Hint, rgb=None) -> tuple[np.ndarray, ColourBackbone]:
+# ---- what the backbone is asked
+
+
+def marked(prompt: UserPrompt, rgb=None) -> tuple[np.ndarray, ColourBackbone]:
     backbone = ColourBackbone()
-    return mask_from_hint(hint, backbone, backbone.encode(photo() if rgb is None else rgb)), backbone
+    return mask_from_prompt(prompt, backbone, backbone.encode([photo() if rgb is None else rgb])), backbone
 
 
 def test_a_polygon_is_filled_without_asking_the_backbone():
@@ -105,7 +119,7 @@ def test_a_scribble_of_two_places_is_two_points():
     assert backbone.prompts[0].points_xy.tolist() == [[[12, 22], [14, 30]]]
 
 
-def test_a_hint_counts_in_the_photos_own_pixels():
+def test_a_prompt_counts_in_the_images_own_pixels():
     rgb = photo(hw=(128, 256), at_xyxy=(40, 60, 99, 103))  # the network sees it at a quarter
     found, _ = marked(Points(((50, 70),)), rgb)
     assert found.shape == (128, 256)
@@ -114,7 +128,7 @@ def test_a_hint_counts_in_the_photos_own_pixels():
 
 
 @pytest.mark.parametrize(
-    ("hint", "message"),
+    ("prompt", "message"),
     [
         (Box(30, 20, 10, 40), "is empty: its first corner must be above and left of the second"),
         (Box(30, 20, 30, 40), "is empty: its first corner"),
@@ -131,26 +145,15 @@ def test_a_hint_counts_in_the_photos_own_pixels():
         (Scribble(((1, 99),)), r"\(1, 99\) lies outside"),
     ],
 )
-def test_a_hint_that_marks_nothing_says_why(hint, message):
+def test_a_prompt_that_marks_nothing_says_why(prompt, message):
     with pytest.raises(MaskError, match=message):
-        marked(hint)
+        marked(prompt)
 
 
-def test_a_backbone_that_finds_nothing_is_told_with_the_hint():
-    class Blind(ColourBackbone):
-        def decode(self, *arguments):
-            candidates = super().decode(*arguments)
-            candidates.logits.fill_(-8)
-            return candidates
-
-    backbone = Blind()
-    with pytest.raises(MaskError, match=r"nothing was found at Points\(.*in the 64x48 reference. Mark it closer, or"):
-        mask_from_hint(Points(((15, 25),)), backbone, backbone.encode(photo(hw=(48, 64))))
-
-
-def test_the_colour_stand_in_sees_what_a_person_sees():
+def test_a_reference_is_marked_by_a_mask_a_prompt_or_its_text():
     backbone = ColourBackbone()
-    rgb = photo(colour=RED, ground=GREY)
-    embedding = backbone.encode(rgb)
-    here, there = embedding.features[:, 25, 15], embedding.features[:, 5, 5]
-    assert torch.cosine_similarity(here, there, dim=0) < 0.95
+    embedding = backbone.encode([photo()])
+    for marked in (mask(), Box(8, 18, 31, 41), "box:8,18,31,41", "points:15,25"):
+        np.testing.assert_array_equal(reference_mask(marked, backbone, embedding), mask())
+    with pytest.raises(MaskError, match=r"the mask is 32x32 but rex\.jpg is 64x64"):
+        reference_mask(mask(hw=(32, 32)), backbone, embedding, image_name="rex.jpg")

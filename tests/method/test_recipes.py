@@ -1,55 +1,80 @@
-"""Recipes are found by name, and varied one setting at a time for ablations."""
+"""Recipes are found by name; ours has choices that go into a file and come back, the published ones have none."""
 
+import json
 from dataclasses import fields
 
 import pytest
 
 from persam.errors import PerSAMError
-from persam.method.recipes import OFFICIAL_PERSAM, PERSAM, PERSAM_F, RECIPES, SETTINGS, TUNED, Recipe, find, tuned
+from persam.method.recipes import (
+    OFFICIAL_PERSAM,
+    OFFICIAL_PERSAM_F,
+    PERSAM,
+    PERSAM_F,
+    RECIPES,
+    OfficialRecipe,
+    Recipe,
+    find,
+    from_plain,
+    to_plain,
+)
+
+MINE = Recipe("mine", tune=True, crop_refine=False, verify=False)
 
 
-def test_a_name_a_variation_and_a_recipe_itself():
-    assert find("persam") == PERSAM
-    assert find(PERSAM_F) is PERSAM_F
-    varied = find("persam@zoom=False@boxes=(True, True)@choice=predicted_iou")
-    assert (varied.zoom, varied.boxes, varied.choice) == (False, (True, True), "predicted_iou")
-    assert varied.name == "persam@zoom=False@boxes=(True, True)@choice=predicted_iou"
-    assert varied.semantic == PERSAM.semantic
-    assert find("persam@guidance=None").guidance is None
+def test_a_recipe_is_found_by_its_name_and_by_itself():
+    assert RECIPES == {
+        "persam": PERSAM,
+        "persam_f": PERSAM_F,
+        "official_persam": OFFICIAL_PERSAM,
+        "official_persam_f": OFFICIAL_PERSAM_F,
+    }
+    for name, recipe in RECIPES.items():
+        assert find(name) is recipe
+        assert find(recipe) is recipe
+    assert find(MINE) is MINE
+
+
+@pytest.mark.parametrize("name", ["persan", "", "persam@crop_refine=False", "PERSAM"])
+def test_what_is_no_recipe_is_answered_with_those_there_are(name):
+    message = f"no recipe named '{name}'. Choose one of: persam, persam_f, official_persam, official_persam_f"
+    with pytest.raises(PerSAMError, match=message):
+        find(name)
+
+
+def test_ours_refines_and_verifies_and_persam_f_tunes_as_well():
+    assert Recipe("persam", tune=False, crop_refine=True, verify=True) == PERSAM == Recipe()
+    assert Recipe("persam_f", tune=True, crop_refine=True, verify=True) == PERSAM_F
+
+
+def test_the_published_recipes_have_no_settings():
+    assert {one.name for one in fields(OfficialRecipe)} == {"name", "tune"}
+    assert not OFFICIAL_PERSAM.tune
+    assert OFFICIAL_PERSAM_F.tune
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), MINE, Recipe("mine", verify=False)], ids=str)
+def test_it_comes_back_from_a_file_equal(recipe):
+    again = from_plain(json.loads(json.dumps(to_plain(recipe))))
+    assert again == recipe
+    assert type(again) is type(recipe)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("values", "message"),
     [
-        ("persan", "no recipe named 'persan'. Choose one of: persam, persam_f, official_persam, official_persam_f"),
-        ("persam@zom=True", "no setting 'zom'. Its settings are: target_feature"),
-        ("persam@zoom", "no setting 'zoom'"),
-        ("persam@zoom=maybe", "zoom cannot be maybe. It can be: True, False"),
-        ("persam@boxes=[True]", r"boxes cannot be \[True\]"),
-        ("persam@grey_level=0", "grey_level cannot be 0"),
+        ("persam", "a recipe is expected as an object, got 'persam'"),
+        (None, "a recipe is expected as an object, got None"),
+        ({}, "no recipe with the choices {}"),
+        ({"official": False, "name": "mine", "tune": False, "crop_refine": True}, "no recipe with the choices"),
+        (to_plain(MINE) | {"semantic": True}, "no recipe with the choices .*'semantic': True"),
+        (to_plain(MINE) | {"verify": 1}, "no recipe with the choices .*'verify': 1"),
+        (to_plain(MINE) | {"verify": "no"}, "no recipe with the choices .*'verify': 'no'"),
+        (to_plain(MINE) | {"name": None}, "no recipe with the choices .*'name': None"),
+        (to_plain(OFFICIAL_PERSAM) | {"name": "official_samed"}, "no recipe named 'official_samed'"),
+        (to_plain(OFFICIAL_PERSAM) | {"tune": True}, "no recipe with the choices"),
     ],
 )
-def test_what_is_no_recipe_says_what_there_is(text, message):
+def test_choices_that_this_version_does_not_know_are_named(values, message):
     with pytest.raises(PerSAMError, match=message):
-        find(text)
-
-
-def test_every_setting_can_be_varied_and_every_recipe_keeps_to_them():
-    names = [field.name for field in fields(Recipe) if field.name != "name"]
-    assert list(SETTINGS) == names
-    for recipe in RECIPES.values():
-        assert all(getattr(recipe, name) in SETTINGS[name] for name in names)
-
-
-def test_the_official_recipes_have_none_of_our_changes():
-    for recipe in (OFFICIAL_PERSAM, TUNED[OFFICIAL_PERSAM]):
-        ours = (recipe.points, recipe.choice, recipe.one_piece, recipe.zoom, recipe.refuses)
-        assert ours == ("pixels", "predicted_iou", False, False, False)
-
-
-def test_every_recipe_has_one_that_fits_weights():
-    assert tuned(PERSAM) is PERSAM_F
-    assert tuned(PERSAM_F) is PERSAM_F
-    varied = tuned(find("persam@zoom=False"))
-    assert (varied.first_mask, varied.zoom) == ("weighted", False)
-    assert find(varied.name) == varied
+        from_plain(values)

@@ -15,6 +15,7 @@ def squares() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("scale", [0, 1, 2])
+@pytest.mark.usefixtures("quick_fit")
 def test_the_fit_chooses_the_scale_the_user_meant(scale):
     logits, truths = squares()
     weights = fit_weights([logits], [truths[scale]])
@@ -23,6 +24,15 @@ def test_the_fit_chooses_the_scale_the_user_meant(scale):
     assert torch.equal(found, truths[scale] > 0)
 
 
+def test_the_published_fit_ends_where_a_quick_one_does(request):
+    logits, truths = squares()
+    published = fit_weights([logits], [truths[1]])
+    request.getfixturevalue("quick_fit")
+    # both end their cosine schedule near the optimum, which is flat
+    torch.testing.assert_close(fit_weights([logits], [truths[1]]), published, rtol=0, atol=0.05)
+
+
+@pytest.mark.usefixtures("quick_fit")
 def test_several_references_are_fitted_together():
     logits, truths = squares()
     flipped = logits.flip(1)
@@ -37,6 +47,14 @@ def test_loss_of_a_perfect_mask_is_near_zero_and_of_its_opposite_near_the_top():
     assert dice_focal(torch.tensor([-30.0, -30.0, 30.0, 30.0]), truth) == pytest.approx(0.8 + 15, abs=1e-3)
 
 
+def test_a_weighted_sum_of_masks_and_of_scores():
+    weights = torch.tensor([0.5, 0.25, 0.25])
+    masks = torch.stack([torch.full((2, 2), value) for value in (4.0, 2.0, -6.0)])
+    assert torch.equal(combine(masks, weights), torch.full((2, 2), 1.0))
+    assert combine(torch.tensor([1.0, 0.5, 0.0]), weights) == 0.625
+
+
+@pytest.mark.usefixtures("quick_fit")
 def test_it_fits_inside_inference_mode():
     logits, truths = squares()
     with torch.inference_mode():

@@ -1,51 +1,67 @@
-"""The cut-out around an object is a square about it, and shows it at one size wherever and however large it is."""
+"""A crop is a square about an object, and shows it at one size wherever it is and however large."""
 
 import numpy as np
 import pytest
+import torch
 
-from persam.sam.crop import CloseUp
-from tests.colour import GREY, RED, SIDE, ColourBackbone
+from persam.sam.crop import Crop, encode_crops
+from tests.colour import RED, SIDE, ColourBackbone, mask, photo
 
-
-def scene(x0: int, y0: int, x1: int, y1: int) -> tuple[np.ndarray, np.ndarray]:
-    """A grey photo of 400 x 300 with a red box, corners included, and its mask."""
-    rgb, mask = np.full((300, 400, 3), GREY, np.uint8), np.zeros((300, 400), bool)
-    mask[y0 : y1 + 1, x0 : x1 + 1] = True
-    rgb[mask] = RED
-    return rgb, mask
+HW = (300, 400)
 
 
-def test_it_is_a_square_around_the_mask_and_what_is_encoded_is_that_part_of_the_photo(monkeypatch):
-    rgb, mask = scene(200, 100, 299, 149)
-    backbone = ColourBackbone()
-    seen, encode = [], backbone.encode
-    monkeypatch.setattr(backbone, "encode", lambda part, **how: (seen.append(part), encode(part, **how))[1])
-    close = CloseUp.of(backbone, rgb, mask, margin=1.5)
-    x0, y0, x1, y1 = close.window
-    assert (x1 - x0, y1 - y0) == (150, 150)
-    assert ((x0 + x1) // 2, (y0 + y1) // 2) == (250, 125)
-    assert close.embedding.frame.original_hw == (y1 - y0, x1 - x0)
-    assert mask[close.slices].sum() == mask.sum()
-    np.testing.assert_array_equal(seen, [rgb[close.slices]])
+@pytest.mark.parametrize(
+    ("box", "margin", "window", "fill"),
+    [
+        ((200, 100, 299, 149), 1.5, (175, 50, 325, 200), 1.0),
+        ((10, 20, 19, 23), 2.0, (5, 12, 25, 32), 1.0),
+        ((10, 20, 18, 23), 2.0, (5, 13, 23, 31), 1.0),
+        ((10, 20, 14, 23), 2.2, (7, 16, 18, 27), 1.0),  # an odd pixel falls to the left
+        ((0, 0, 9, 9), 2.0, (0, 0, 15, 15), 15 / 20),
+        ((390, 290, 399, 299), 2.0, (385, 285, 400, 300), 15 / 20),
+        ((0, 100, 9, 109), 2.0, (0, 95, 15, 115), 1.0),  # all of the square's height
+        ((0, 0, 399, 299), 2.0, (0, 0, 400, 300), 400 / 800),
+    ],
+)
+def test_it_is_a_square_around_the_box_cut_at_the_images_edges(box, margin, window, fill):
+    assert Crop.around(box, HW, margin=margin) == Crop(window, fill)
+
+
+def test_its_slices_are_the_window():
+    rgb = photo(hw=HW, at_xyxy=(200, 100, 299, 149))
+    crop = Crop.around((200, 100, 299, 149), HW, margin=1.5)
+    np.testing.assert_array_equal(rgb[crop.slices], rgb[50:200, 175:325])
 
 
 @pytest.mark.parametrize(
     "box", [(200, 100, 299, 149), (0, 0, 40, 40), (380, 290, 399, 299), (0, 250, 9, 299), (5, 5, 390, 290)]
 )
 @pytest.mark.parametrize("margin", [1.2, 2])
-def test_the_object_has_one_size_in_it_also_at_the_photos_edge_and_where_it_fills_the_photo(box, margin):
-    rgb, mask = scene(*box)
-    close = CloseUp.of(ColourBackbone(), rgb, mask, margin=margin)
-    x0, y0, x1, y1 = close.window
-    assert 0 <= x0 < x1 <= 400
-    assert 0 <= y0 < y1 <= 300
-    assert mask[close.slices].sum() == mask.sum()
-    height, width = close.embedding.frame.input_hw
-    columns, rows = mask.any(0).sum() * width / (x1 - x0), mask.any(1).sum() * height / (y1 - y0)
+def test_the_object_has_one_size_in_it_also_at_the_edge_and_where_it_fills_the_image(box, margin):
+    marked = mask(hw=HW, at_xyxy=box)
+    crop = Crop.around(box, HW, margin=margin)
+    embedding = encode_crops(ColourBackbone(), [(photo(hw=HW, at_xyxy=box), crop)])
+    x0, y0, x1, y1 = crop.window_xyxy
+    assert marked[crop.slices].sum() == marked.sum()
+    height, width = embedding.frame.input_hw
+    columns, rows = marked.any(0).sum() * width / (x1 - x0), marked.any(1).sum() * height / (y1 - y0)
     assert max(columns, rows) == pytest.approx(4 * SIDE / margin, rel=0.02)
 
 
-def test_around_nothing_there_is_none():
-    backbone = ColourBackbone()
-    assert CloseUp.of(backbone, np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), bool), margin=2) is None
-    assert backbone.encoded == 0
+def test_crops_of_several_images_are_one_batch_of_those_parts_of_them():
+    class Spy(ColourBackbone):
+        def encode(self, images, *, fills=None):
+            self.seen, self.fills = images, fills
+            return super().encode(images, fills=fills)
+
+    first, second = photo(hw=HW, at_xyxy=(200, 100, 299, 149)), photo(hw=(60, 50), at_xyxy=(0, 0, 9, 9), colour=RED)
+    crops = [Crop((175, 50, 325, 200), 1.0), Crop((0, 0, 15, 15), 0.75)]
+    backbone = Spy()
+    embedding = encode_crops(backbone, list(zip((first, second), crops, strict=True)))
+    assert backbone.batches == [2]
+    np.testing.assert_array_equal(backbone.seen[0], first[50:200, 175:325])
+    np.testing.assert_array_equal(backbone.seen[1], second[:15, :15])
+    assert backbone.fills == [1.0, 0.75]
+    assert [frame.original_hw for frame in embedding.frames] == [(150, 150), (15, 15)]
+    alone = encode_crops(ColourBackbone(), [(second, crops[1])])
+    assert torch.equal(embedding.features[1:], alone.features)

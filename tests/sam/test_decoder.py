@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from persam.sam.decoder import Guidance, guided_attention, predict_masks
+from persam.sam.decoder import Guidance, guided_attention, predict_masks, two_way_transformer
 from tests.networks import sam
 
 
@@ -45,15 +45,7 @@ def test_without_guidance_it_equals_upstream_bit_for_bit(network, inputs):
 
 
 @torch.inference_mode()
-def test_zero_guidance_before_the_softmax_changes_nothing(network, inputs):
-    plain, _ = predict_masks(network.mask_decoder, **inputs)
-    nothing = Guidance(attention=torch.zeros(2, 16, 16), semantic=torch.zeros(2, 256), placement="before_softmax")
-    guided, _ = predict_masks(network.mask_decoder, **inputs, guidance=nothing)
-    torch.testing.assert_close(guided, plain, rtol=1e-4, atol=1e-4)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("guidance", [{"attention": torch.rand(2, 16, 16)}, {"semantic": torch.ones(2, 256)}])
+@pytest.mark.parametrize("guidance", [{"attention": torch.eye(16).repeat(2, 1, 1)}, {"semantic": torch.ones(2, 256)}])
 def test_attention_and_semantic_each_change_the_masks(network, inputs, guidance):
     plain, _ = predict_masks(network.mask_decoder, **inputs)
     guided, _ = predict_masks(network.mask_decoder, **inputs, guidance=Guidance(**guidance))
@@ -61,20 +53,8 @@ def test_attention_and_semantic_each_change_the_masks(network, inputs, guidance)
 
 
 @torch.inference_mode()
-def test_a_huge_prior_before_the_softmax_leaves_one_cell(network, inputs):
-    attention = network.mask_decoder.transformer.layers[0].cross_attn_token_to_image
-    keys = inputs["features"].flatten(2).transpose(1, 2)
-    prior = torch.zeros(2, 16, 16)
-    prior[:, 5, 9] = 1e4
-    guidance = Guidance(attention=prior, placement="before_softmax")
-    out = guided_attention(attention, inputs["sparse"], keys, keys, guidance)
-    cell = attention.out_proj(attention.v_proj(keys[:, 5 * 16 + 9]))
-    torch.testing.assert_close(out, cell[:, None].expand_as(out), rtol=1e-4, atol=1e-4)
-
-
-@torch.inference_mode()
 def test_published_guidance_is_two_softmaxes(network, inputs):
-    # ledger 2, by hand: one head's worth of uniform attention (1/256 a cell) plus the guidance, softmaxed again
+    # ledger 2, by hand: one head's worth of uniform attention (1/256 a patch) plus the guidance, softmaxed again
     attention = network.mask_decoder.transformer.layers[0].cross_attn_token_to_image
     keys = inputs["features"].flatten(2).transpose(1, 2)
     prior = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -84,3 +64,37 @@ def test_published_guidance_is_two_softmaxes(network, inputs):
     weights = (torch.full((2, 256), 1 / 256) + prior.flatten(1)).softmax(-1)
     expected = attention.out_proj(torch.einsum("bn,bnc->bc", weights, attention.v_proj(keys)))
     torch.testing.assert_close(out, expected[:, None].expand_as(out), rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_guidance_that_is_the_same_everywhere_guides_nowhere(network, inputs):
+    attention = network.mask_decoder.transformer.layers[0].cross_attn_token_to_image
+    keys = inputs["features"].flatten(2).transpose(1, 2)
+    out = guided_attention(attention, inputs["sparse"], keys, keys, Guidance(attention=torch.full((2, 16, 16), 0.5)))
+    other = guided_attention(attention, inputs["sparse"], keys, keys, Guidance(attention=torch.zeros(2, 16, 16)))
+    torch.testing.assert_close(out, other, rtol=1e-4, atol=1e-5)  # a constant does not move a softmax
+
+
+@torch.inference_mode()
+def test_semantic_prompt_moves_queries_and_their_positional_term(network, inputs):
+    # ledger 1, by an independent walk: the prompt is added to the tokens themselves, so that upstream's blocks see it
+    # as query and as position, and once more to the queries after the first block and before the last attention
+    transformer, semantic = network.mask_decoder.transformer, torch.linspace(-1, 1, 512).view(2, 256)
+    image = inputs["features"].flatten(2).transpose(1, 2)
+    position = inputs["position"].flatten(2).transpose(1, 2)
+    tokens = inputs["sparse"] + semantic[:, None]
+    queries, keys = tokens, image
+    for number, block in enumerate(transformer.layers):
+        queries = queries + (semantic[:, None] if number else 0)
+        queries, keys = block(queries=queries, keys=keys, query_pe=tokens, key_pe=position)
+    attended = transformer.final_attn_token_to_image(queries + tokens + semantic[:, None], keys + position, keys)
+    expected = transformer.norm_final_attn(queries + attended)
+    found, image_after = two_way_transformer(
+        transformer,
+        inputs["features"],
+        inputs["position"].expand(2, -1, -1, -1),
+        inputs["sparse"],
+        Guidance(semantic=semantic),
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(image_after, keys, rtol=1e-5, atol=1e-5)

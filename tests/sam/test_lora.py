@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from persam.errors import WeightsError
 from persam.sam import lora as samed
 from persam.sam import vit
-from persam.sam.load import load
+from persam.sam.load import load_backbone
 from tests.sam.flavours import SMALL, saved, tensors
 
 RANK = 4
@@ -126,10 +126,10 @@ def test_positions_of_a_larger_base_are_cut_to_samed_input_size():
 def test_load_puts_a_lora_file_on_its_base(tmp_path):
     base = saved(base_tensors(), tmp_path / "base.pth")
     lora = saved(lora_file(masks=9), tmp_path / "epoch_159.pth")
-    backbone = load(lora, base=base, device="cpu")
+    backbone = load_backbone(lora, base=base, device="cpu")
     assert (backbone.name, backbone.input_size) == ("epoch_159", 512)
     assert backbone.model.pixel_std == (255.0, 255.0, 255.0)
-    assert backbone.fingerprint != load(base, device="cpu").fingerprint
+    assert backbone.fingerprint != load_backbone(base, device="cpu").fingerprint
 
 
 def test_a_lora_file_of_another_base_says_so(tmp_path):
@@ -137,7 +137,7 @@ def test_a_lora_file_of_another_base_says_so(tmp_path):
     lora = saved(lora_file(masks=9), tmp_path / "lora.pth")
     assert SMALL.width == BASE.width
     with pytest.raises(WeightsError, match=r"lora\.pth: it holds 8 LoRA tensors of width 32, and a base of 4 blocks"):
-        load(lora, base=base, device="cpu")
+        load_backbone(lora, base=base, device="cpu")
 
 
 def test_without_a_base_the_width_names_it():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import persam
 from persam.sam import malloc
 
 
@@ -48,3 +49,9 @@ def test_another_c_library_is_left_alone(calls, monkeypatch):
 def test_a_c_library_without_mallopt_is_no_error(calls, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     malloc.keep_large_blocks()
+
+
+def test_loading_a_model_leaves_the_allocator_alone(calls, monkeypatch, own_cache):
+    monkeypatch.setattr(malloc.os, "environ", {"PERSAM_CACHE": str(own_cache)})
+    persam.load("nano", device="cpu")
+    assert calls == []

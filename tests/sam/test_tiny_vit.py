@@ -27,7 +27,7 @@ def backbone(recorded):
 
 @pytest.fixture(scope="module")
 def embedding(backbone, recorded):
-    return backbone.encode(image(*recorded["image"]))
+    return backbone.encode([image(*recorded["image"])])
 
 
 def test_names_and_shapes_are_those_of_the_published_file():
@@ -39,7 +39,7 @@ def test_names_and_shapes_are_those_of_the_published_file():
 
 def test_features(embedding, recorded):
     # features reach 6; another BLAS moves them by about 1e-5
-    np.testing.assert_allclose(embedding.features[::8].numpy(), recorded["features"][0], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(embedding.features[0, ::8].numpy(), recorded["features"][0], rtol=0, atol=1e-4)
 
 
 def test_masks_and_scores(backbone, embedding, recorded):
@@ -51,5 +51,5 @@ def test_masks_and_scores(backbone, embedding, recorded):
 
 
 def test_distances_number_the_offsets_of_a_window():
-    # cells of a 2 x 2 window in reading order: right neighbour 1, lower neighbour 2, diagonal 3
+    # patches of a 2 x 2 window in reading order: right neighbour 1, lower neighbour 2, diagonal 3
     assert tiny_vit.distances(2).tolist() == [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]

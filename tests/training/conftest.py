@@ -1,13 +1,18 @@
-"""A tiny archive in the format of `train.zip`: plain rectangles on dark ground, 96 x 80 pixels."""
+"""A tiny archive in the format of `train.zip`, plain rectangles on dark ground, 96 x 80 pixels; and a run on it."""
 
+import csv
+import functools
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+
+from training import curriculum, held_out, train
 
 HEIGHT, WIDTH = 80, 96
 COLOURS = [(250, 250, 240), (220, 60, 40), (40, 200, 60)]
@@ -23,7 +28,7 @@ class Drawn:
     ignore: Box | None = None
 
     @property
-    def line(self) -> dict:
+    def line(self) -> dict[str, Any]:
         source, number = self.id.split("_")[0], len(self.boxes)
         shape = {"height": HEIGHT, "width": WIDTH}
         return {"id": self.id, "source": source, **shape, "masks": number, "ignore": self.ignore is not None}
@@ -68,5 +73,32 @@ def write_archive(path: Path, photos: tuple[Drawn, ...]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory) -> Path:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_archive(tmp_path_factory.mktemp("archive") / "train.zip", PHOTOS)
+
+
+def run_training(archive: Path, out: Path, *more: str) -> None:
+    """The command line, as the README has it: four steps at inputs of 64 pixels, one or two scenes a step."""
+    small = {
+        course: {start: replace(stage, sizes={64: (1.0, 1 + (start > 0.5))}) for start, stage in stages.items()}
+        for course, stages in curriculum.COURSES.items()
+    }
+    arguments = ["--archive", str(archive), "--out", str(out), "--steps", "4", "--eval-every", "2", "--threads", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curriculum, "COURSES", small)
+        patch.setattr(train, "held_out", functools.partial(held_out.held_out, size=64))
+        patch.setattr("sys.argv", ["train", *arguments, *more])
+        train.main()
+
+
+def log_rows(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def finished(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing interrupted. Read only."""
+    out = tmp_path_factory.mktemp("run")
+    run_training(archive, out)
+    return out

@@ -1,14 +1,17 @@
 """The held-out numbers are of the mask that the model would keep, on photos that training never sees."""
 
+import functools
+
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from persam.sam.load import nano
+from persam.sam import nano
 from tests.training.conftest import LEFT, PHOTOS, picture, plane
 from training import held_out as command
+from training.archive import Photo, Photos
 from training.held_out import best_iou, held_out, stack
-from training.scenes import Photos, whole_view
+from training.views import whole_view
 
 
 def test_views_are_normalised_as_inference_normalises_photos(archive):
@@ -32,19 +35,25 @@ def test_the_kept_mask_is_the_best_predicted_of_the_three():
 def test_held_out_numbers_are_of_the_held_out_photos_and_the_same_each_time(archive, monkeypatch):
     asked = []
     read = Photos.rgb
-    monkeypatch.setattr(Photos, "rgb", lambda self, photo: asked.append(photo.id) or read(self, photo))
+
+    def spy(self: Photos, photo: Photo) -> np.ndarray:
+        asked.append(photo.id)
+        return read(self, photo)
+
+    monkeypatch.setattr(Photos, "rgb", spy)
     model = nano.build()
-    numbers = held_out(model, archive)
+    numbers = held_out(model, archive, size=64)
     assert asked == ["voc_034", "ecssd_001"]
     assert numbers.keys() == {"point_iou", "box_iou", "peak"}
-    assert held_out(model, archive) == numbers
+    assert held_out(model, archive, size=64) == numbers
 
 
-def test_the_command_gives_a_line_for_each_file_of_weights(archive, tmp_path, capsys):
+def test_the_command_gives_a_line_for_each_file_of_weights(archive, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "held_out", functools.partial(held_out, size=64))
     model = nano.build()
     save_file({name: value.half() for name, value in model.state_dict().items()}, tmp_path / "nano.safetensors")
     command.main([str(tmp_path / "nano.safetensors"), "--archive", str(archive)])
     header, line = capsys.readouterr().out.splitlines()
     assert header == "weights,point_iou,box_iou,peak"
-    numbers = held_out(nano.from_tensors({k: v.half() for k, v in model.state_dict().items()}), archive)
+    numbers = held_out(nano.from_tensors({k: v.half() for k, v in model.state_dict().items()}), archive, size=64)
     assert line == ",".join(["nano.safetensors", *(str(numbers[name]) for name in header.split(",")[1:])])

@@ -1,18 +1,17 @@
 """Prompts of training are what users give: clicks on the object, boxes around it, and a concept's own peak."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from persam.sam.decoder import NO_GUIDANCE
-from persam.sam.nano import build
+from persam.sam.decoder import NO_GUIDANCE, Guidance
 from persam.types import Prompt
 from training import prompts
+from training.forward import LogitGuidance
 
 STRIDE = 4
+Asked = tuple[Prompt, Guidance | LogitGuidance]
 
 
 def plane(x0: int, y0: int, x1: int, y1: int, side: int = 16) -> torch.Tensor:
@@ -26,15 +25,23 @@ COVER = torch.stack([plane(2, 3, 9, 8), plane(10, 1, 14, 15)])[None]  # one imag
 FEATURES = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
+def given(part: torch.Tensor | None) -> torch.Tensor:
+    """A part of a prompt that has it."""
+    assert part is not None
+    return part
+
+
 def at(cover: torch.Tensor, points_xy: torch.Tensor) -> torch.Tensor:
     """What a plane holds at points in input pixels, one a row."""
     x, y = (((points_xy + 0.5) / STRIDE - 0.5).round().long()).unbind(-1)
     return cover.flatten(0, -3)[torch.arange(len(x)), y, x]
 
 
-def first(kind: str, seed: int, *, reference_cover: torch.Tensor | None = None, features: torch.Tensor = FEATURES):
-    cells = F.avg_pool2d(COVER, 4) if reference_cover is None else reference_cover
-    return prompts.first_prompt(kind, COVER, features, features, cells, np.random.default_rng(seed))
+def first(
+    kind: str, seed: int, *, reference_cover: torch.Tensor | None = None, features: torch.Tensor = FEATURES
+) -> Asked:
+    patches = F.avg_pool2d(COVER, 4) if reference_cover is None else reference_cover
+    return prompts.first_prompt(kind, COVER, features, features, patches, np.random.default_rng(seed))
 
 
 # --- the first round
@@ -47,10 +54,10 @@ def test_clicks_lie_on_the_object_and_the_second_of_a_pair_beside_it(kind):
         assert guidance is NO_GUIDANCE
         assert prompt.box_xyxy is None
         assert prompt.mask_logits is None
-        assert at(COVER, prompt.points_xy[:, 0]).tolist() == [1, 1]
+        assert at(COVER, given(prompt.points_xy)[:, 0]).tolist() == [1, 1]
         if kind == "pair":
-            assert at(COVER, prompt.points_xy[:, 1]).tolist() == [0, 0]
-        assert prompt.labels.tolist() == [[1] if kind == "point" else [1, 0]] * 2
+            assert at(COVER, given(prompt.points_xy)[:, 1]).tolist() == [0, 0]
+        assert given(prompt.labels).tolist() == [[1] if kind == "point" else [1, 0]] * 2
 
 
 def test_half_of_the_clicks_are_the_innermost_point():
@@ -89,60 +96,61 @@ def test_boxes_are_jittered_by_a_twentieth_of_the_extent_and_20_pixels_at_most()
     assert moved[:, 1].square().mean().sqrt() == pytest.approx(0.05 * 40, rel=0.1)
     assert moved[:, 0, 1].square().mean().sqrt() < moved[:, 0, 0].square().mean().sqrt()  # y has half the extent
     prompt, _ = first("box", 0)
-    assert (prompt.box_xyxy - prompts._boxes(COVER[0].numpy())).abs().max() < 15
+    assert (given(prompt.box_xyxy) - prompts._boxes(COVER[0].numpy())).abs().max() < 15
     assert prompt.points_xy is None
 
 
-def painted(cell_xy: tuple[int, int]) -> torch.Tensor:
-    """Features that are one vector at a cell, its opposite at 0, 0, and square to both elsewhere."""
+def painted(patch_xy: tuple[int, int]) -> torch.Tensor:
+    """Features that are one vector at a patch, its opposite at 0, 0, and square to both elsewhere."""
     features = torch.zeros(1, 2, 4, 4)
     features[:, 1] = 1
-    x, y = cell_xy
+    x, y = patch_xy
     features[0, :, y, x] = torch.tensor([1.0, 0.0])
     features[0, :, 0, 0] = torch.tensor([-1.0, 0.0])
     return features
 
 
-def concept(cell_xy: tuple[int, int], seed: int):
-    """The concept's prompt where its peak is at a cell of 16 pixels, and the object in quarter pixels 8 to 15."""
+def concept(patch_xy: tuple[int, int], seed: int) -> tuple[Asked, torch.Tensor]:
+    """The concept's prompt where its peak is at a patch of 16 pixels, and the object in quarter pixels 8 to 15."""
     cover, there = plane(8, 8, 16, 16)[None, None], torch.zeros(1, 1, 4, 4)
-    x, y = cell_xy
+    x, y = patch_xy
     there[0, 0, y, x] = 1
-    features = painted(cell_xy)
+    features = painted(patch_xy)
     rng = np.random.default_rng(seed)
     return prompts.first_prompt("concept", cover, features, features, there, rng), cover
 
 
 def test_a_concept_s_prompt_is_the_peak_and_the_trough_of_its_similarity():
     (prompt, _), _ = concept((2, 3), 0)
-    assert prompt.points_xy.tolist() == [[[2.5 * 16 - 0.5, 3.5 * 16 - 0.5], [7.5, 7.5]]]
-    assert prompt.labels.tolist() == [[1, 0]]
+    assert given(prompt.points_xy).tolist() == [[[2.5 * 16 - 0.5, 3.5 * 16 - 0.5], [7.5, 7.5]]]
+    assert given(prompt.labels).tolist() == [[1, 0]]
 
 
 def test_where_the_peak_misses_the_object_it_is_clicked_instead():
     for seed in range(10):
         (prompt, _), cover = concept((2, 1), seed)
-        assert at(cover, prompt.points_xy[:, 0]).tolist() == [1]
+        assert at(cover, given(prompt.points_xy)[:, 0]).tolist() == [1]
 
 
 def test_random_features_never_give_a_positive_point_off_the_object():
     for seed in range(20):
         prompt, _ = first("concept", seed, features=torch.randn(1, 8, 4, 4))
-        x, y = ((prompt.points_xy[:, 0] + 0.5) / 16).floor().long().unbind(-1)
+        x, y = ((given(prompt.points_xy)[:, 0] + 0.5) / 16).floor().long().unbind(-1)
         share = F.avg_pool2d(COVER, 4)[0]
-        assert (share[torch.arange(2), y, x] > 0.05).all()  # its cell holds the object
+        assert (share[torch.arange(2), y, x] > 0.05).all()  # its patch holds the object
 
 
 def test_a_concept_guides_the_decoder_before_or_after_the_softmax():
     seen = {}
     for seed in range(20):
         (_, guidance), _ = concept((2, 3), seed)
-        seen[guidance.placement] = guidance
-        assert guidance.attention.shape == (1, 4, 4)
-        assert torch.equal(guidance.semantic, torch.tensor([[1.0, 0.0]]))
-        assert guidance.attention.flatten().argmax() == 3 * 4 + 2
-        assert guidance.attention.flatten().argmin() == 0
-    after, before = seen["after_softmax"].attention, seen["before_softmax"].attention
+        attention = given(guidance.attention)
+        seen[type(guidance)] = attention
+        assert attention.shape == (1, 4, 4)
+        assert torch.equal(given(guidance.semantic), torch.tensor([[1.0, 0.0]]))
+        assert attention.flatten().argmax() == 3 * 4 + 2
+        assert attention.flatten().argmin() == 0
+    after, before = seen[Guidance], seen[LogitGuidance]
     assert 0 < after.min() < after.max() < 1
     torch.testing.assert_close(before.exp(), after)  # the logarithm of the same confidence
 
@@ -184,9 +192,9 @@ FOUND = [plane(1, 3, 9, 9), plane(10, 1, 14, 10)]
 @pytest.mark.parametrize("kind", list(prompts.NEXT_PROMPTS))
 def test_every_second_round_is_given_the_best_mask_and_what_was_given_before(kind):
     prompt = following(kind, FOUND)
-    assert torch.equal(prompt.mask_logits[:, 0], 10 * torch.stack(FOUND) - 5)
-    assert torch.equal(prompt.points_xy[:, :1], POINT.points_xy)
-    assert torch.equal(prompt.labels[:, :1], POINT.labels)
+    assert torch.equal(given(prompt.mask_logits)[:, 0], 10 * torch.stack(FOUND) - 5)
+    assert torch.equal(given(prompt.points_xy)[:, :1], given(POINT.points_xy))
+    assert torch.equal(given(prompt.labels)[:, :1], given(POINT.labels))
 
 
 def test_the_same_again_adds_nothing_else():
@@ -196,16 +204,19 @@ def test_the_same_again_adds_nothing_else():
 
 
 def test_the_predicted_box_is_that_of_the_best_mask():
-    assert following("predicted_box", FOUND).box_xyxy.tolist() == [[3.5, 11.5, 35.5, 35.5], [39.5, 3.5, 55.5, 39.5]]
+    assert given(following("predicted_box", FOUND).box_xyxy).tolist() == [
+        [3.5, 11.5, 35.5, 35.5],
+        [39.5, 3.5, 55.5, 39.5],
+    ]
 
 
 def test_an_empty_answer_has_the_object_s_own_box():
-    boxes = following("predicted_box", [torch.zeros(16, 16), FOUND[1]]).box_xyxy
+    boxes = given(following("predicted_box", [torch.zeros(16, 16), FOUND[1]]).box_xyxy)
     assert boxes.tolist() == [[7.5, 11.5, 35.5, 31.5], [39.5, 3.5, 55.5, 39.5]]
 
 
 def test_the_true_box_is_the_object_s_jittered():
-    moved = following("true_box", FOUND).box_xyxy - prompts._boxes(TRUTH.numpy())
+    moved = given(following("true_box", FOUND).box_xyxy) - prompts._boxes(TRUTH.numpy())
     assert 0 < moved.abs().max() < 15
 
 
@@ -213,30 +224,30 @@ def test_the_true_box_is_the_object_s_jittered():
 def test_a_correction_clicks_into_the_larger_error_with_its_label(seed):
     prompt = following("correction", FOUND, seed=seed)
     missed, wrong = torch.stack([TRUTH[i] * (1 - FOUND[i]) for i in range(2)]), FOUND[0] * (1 - TRUTH[0])
-    assert prompt.labels.tolist() == [[1, 0], [1, 1]]
-    assert at(wrong[None], prompt.points_xy[:1, 1]).tolist() == [1]
-    assert at(missed[1:], prompt.points_xy[1:, 1]).tolist() == [1]
+    assert given(prompt.labels).tolist() == [[1, 0], [1, 1]]
+    assert at(wrong[None], given(prompt.points_xy)[:1, 1]).tolist() == [1]
+    assert at(missed[1:], given(prompt.points_xy)[1:, 1]).tolist() == [1]
 
 
 def test_a_correction_after_a_box_is_the_only_click():
     prompt = following("correction", FOUND, prompt=Prompt(box_xyxy=torch.tensor([[8.0, 8, 40, 40], [40, 4, 56, 60]])))
-    assert prompt.points_xy.shape == (2, 1, 2)
-    assert prompt.labels.tolist() == [[0], [1]]
+    assert given(prompt.points_xy).shape == (2, 1, 2)
+    assert given(prompt.labels).tolist() == [[0], [1]]
     assert prompt.box_xyxy is not None
 
 
 def test_nothing_to_correct_is_a_click_on_the_object():
     for seed in range(5):
         prompt = following("correction", list(TRUTH), seed=seed)
-        assert prompt.labels.tolist() == [[1, 1], [1, 1]]
-        assert at(COVER, prompt.points_xy[:, 1]).tolist() == [1, 1]
+        assert given(prompt.labels).tolist() == [[1, 1], [1, 1]]
+        assert at(COVER, given(prompt.points_xy)[:, 1]).tolist() == [1, 1]
 
 
 def test_the_official_flow_goes_on_from_the_single_mask():
     logits, predicted = answers(FOUND)
     logits[:, 0] = 3.0
     prompt = prompts.next_prompt("same", POINT, logits, predicted, TRUTH, np.random.default_rng(0), from_single=True)
-    assert (prompt.mask_logits == 3).all()
+    assert (given(prompt.mask_logits) == 3).all()
 
 
 def test_no_gradient_flows_through_a_prompt():
@@ -247,24 +258,6 @@ def test_no_gradient_flows_through_a_prompt():
 
 
 # --- the decoder
-
-
-@torch.inference_mode()
-def test_every_prompt_decodes_to_four_masks_at_a_quarter_at_any_input_size():
-    model = build()
-    for size in (64, 96):
-        prompts.set_input_size(model, size)
-        maps = [m.repeat_interleave(2, 0) for m in model.image_encoder(torch.zeros(1, 3, size, size))[:3]]
-        cover = torch.stack([plane(2, 3, 9, 8, side=size // 4)] * 2)[None]
-        for kind in prompts.FIRST_PROMPTS:
-            features, cells = maps[0][:1], F.avg_pool2d(cover, 4)
-            rng = np.random.default_rng(0)
-            prompt, guidance = prompts.first_prompt(kind, cover, features, features, cells, rng)
-            logits, predicted = prompts.decode(model, maps, prompt, guidance)
-            assert logits.shape == (2, 4, size // 4, size // 4)
-            assert predicted.shape == (2, 4)
-            again = replace(prompt, mask_logits=logits[:, 1:2])
-            assert not torch.equal(prompts.decode(model, maps, again)[0], logits)
 
 
 @pytest.mark.parametrize(

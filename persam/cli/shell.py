@@ -1,0 +1,71 @@
+"""What every command does beside its task: speak in single lines, try its output folder, load the model it is given."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persam.errors import NotCalibratedWarning, OutputError
+
+if TYPE_CHECKING:
+    from persam.model import PerSAM
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(f"persam: {one_line(text)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@contextmanager
+def own_warnings_as_lines() -> Iterator[None]:
+    """Warnings of persam's own are said like everything else; others are left as they are."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message, category, *where, **more) -> None:  # type: ignore[no-untyped-def]  # as warnings calls it
+            if issubclass(category, NotCalibratedWarning):
+                say(f"warning: {message}")
+            else:
+                others(message, category, *where, **more)
+
+        warnings.simplefilter("always", NotCalibratedWarning)
+        warnings.showwarning = show
+        yield
+
+
+def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM":
+    """The model that the options name; `model` goes before theirs."""
+    from persam import api
+    from persam.sam import malloc
+    from persam.sam.load import find_device
+
+    if find_device(options.device).type == "cpu":
+        malloc.keep_large_blocks()
+    return api.load(
+        model or options.model or "nano",
+        device=options.device,
+        recipe=getattr(options, "recipe", None) or "persam",
+        calibration=options.calibration,
+        threshold=getattr(options, "threshold", 0.5),
+        base=options.base,
+        pixels=options.pixels,
+    )
+
+
+def make_writable(folder: Path) -> None:
+    """Makes the folder and tries it, before anything expensive is done for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".persam-can-write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else (error.strerror or str(error)).lower()
+        raise OutputError(f"cannot write into {folder}: {reason}. Choose another folder with -o.") from error

@@ -1,0 +1,100 @@
+"""A find: one instance of a concept in one image, still on the device; and how finds share the image's pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from persam.geometry import box_of
+from persam.io.album import Target
+from persam.io.results import ImageResult, Segmentation
+from persam.method.concept import Concept
+from persam.types import Decoded, LocationPrior
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Find:
+    """One instance of a concept.
+
+    mask: over the original image. presence: 0..1; None where it was not judged. present: by presence, where judged, and
+    the mask is not empty.
+    """
+
+    concept: Concept
+    prior: LocationPrior
+    mask: Decoded
+    presence: float | None = None
+    present: bool = True
+
+    @property
+    def inside(self) -> Bool[Tensor, "h w"]:
+        """Where the mask is."""
+        return self.mask.logits > 0
+
+    def segmentation(self, instance: int) -> Segmentation:
+        """The find as a result, on the CPU."""
+        mask, score = self.inside.cpu().numpy(), float(self.mask.score)
+        return Segmentation(
+            concept=self.concept.name,
+            instance=instance,
+            mask=mask,
+            score=min(1.0, max(0.0, score)),
+            presence=self.presence,
+            present=self.present,
+            box_xyxy=box_of(mask),
+            points_xy=self.prior.points_xy.cpu().numpy(),
+            labels=self.prior.labels.cpu().numpy(),
+            similarity=self.prior.similarity.cpu().numpy(),
+        )
+
+
+def result_of(target: Target, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> ImageResult:
+    """The finds in a target, numbered within their concepts, without overlap."""
+    segmentations: list[Segmentation] = []
+    for find in without_overlap(finds):
+        before = sum(one.concept == find.concept.name for one in segmentations)
+        segmentations.append(find.segmentation(before + 1))
+    size_hw = (rgb.shape[0], rgb.shape[1])
+    return ImageResult(target.name, size_hw, tuple(segmentations), target.read, source=target.source)
+
+
+def without_overlap(finds: Sequence[Find]) -> list[Find]:
+    """The finds with each pixel given to one of those that are present.
+
+    Among instances of a concept the one found first has it, and one of which less than half is left is the same thing
+    again, and dropped. Among concepts the surer logits have it.
+    """
+    kept: list[Find] = []
+    for name in dict.fromkeys(find.concept.name for find in finds):
+        kept += _instances([find for find in finds if find.concept.name == name])
+    present = [find for find in kept if find.present]
+    if len({find.concept.name for find in present}) < 2:
+        return kept
+    owner = torch.stack([find.mask.logits for find in present]).argmax(0)
+    owners = {id(find): number for number, find in enumerate(present)}
+    return [_only(find, owner == owners[id(find)]) if id(find) in owners else find for find in kept]
+
+
+def _instances(finds: Sequence[Find]) -> list[Find]:
+    kept: list[Find] = []
+    free = torch.ones_like(finds[0].inside)
+    for find in finds:
+        own = find.inside & free
+        if kept and find.present and 2 * own.sum() < find.inside.sum():
+            continue
+        kept.append(_only(find, free) if find.present else find)
+        free &= ~own
+    return kept
+
+
+def _only(find: Find, where: Bool[Tensor, "h w"]) -> Find:
+    if not (find.inside & ~where).any():
+        return find
+    logits = find.mask.logits.masked_fill(~where & find.inside, -1.0)
+    return replace(find, mask=Decoded(logits, find.mask.score), present=find.present and bool((logits > 0).any()))

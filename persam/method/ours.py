@@ -1,0 +1,176 @@
+"""Ours: locate, decode, refine in a crop, verify in a closer one. The published cascade is its neighbour, `official`.
+
+Every image costs one encoding; crop refinement and verification each cost one more of every find, as one batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from persam.geometry import foreground_patches, patch_cover
+from persam.method.calibration import Calibration, is_calibrated
+from persam.method.concept import Concept, Reference
+from persam.method.crop_refine import refine_in_crops
+from persam.method.decode import at_original, decode_prior
+from persam.method.find import Find
+from persam.method.location import locate, locate_next
+from persam.method.prototypes import Patches, summarise
+from persam.method.recipes import Recipe
+from persam.method.scales import fit_weights
+from persam.method.verify import IdentityDescriptor, describe, identity_similarity
+from persam.sam.backbone import Backbone
+from persam.types import ImageEmbedding
+
+Array = np.ndarray[Any, Any]
+BARE = 0.01  # cover below which a patch of a reference is background
+SHOWN = 0.1  # cover from which on a patch is taken by an instance
+LIKELY = 0.2  # posterior of the likeliest patch below which no further instance is looked for
+MISSES = 1  # proposals beyond the number asked for, in place of those that verification refuses
+
+
+def learn(
+    objects: Sequence[tuple[str, Sequence[Reference]]], recipe: Recipe, *, backbone: Backbone, calibration: Calibration
+) -> list[Concept]:
+    """A concept for each object, given by its name and its references; their crops are encoded as one batch.
+
+    A backbone without a calibration gets no identity descriptors: no find could be refused by them.
+    """
+    references = [reference for _, own in objects for reference in own]
+    verified = recipe.verify and is_calibrated(calibration, backbone.name)
+    shown = [(one.rgb, one.mask) for one in references] if verified else []
+    descriptors = dict(zip(map(id, references), describe(backbone, shown, calibration), strict=False))
+    concepts = []
+    for name, own in objects:
+        seen = [one for one in (descriptors.get(id(reference)) for reference in own) if one is not None]
+        concept = _learned(own, recipe, name=name, backbone=backbone)
+        concept = replace(concept, identity=IdentityDescriptor.joined(seen) if seen else None)
+        concepts.append(tune(concept, backbone, calibration) if recipe.tune else concept)
+    return concepts
+
+
+def _learned(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: Backbone) -> Concept:
+    """Target feature and prototypes: the references' patches are pooled as if they were one image's."""
+    features, foreground, background = [], [], []
+    for reference in references:
+        embedding, shown = reference.embedding, foreground_patches(reference.mask, reference.embedding.frame)
+        features.append(embedding.features[0][:, shown.to(embedding.device)].T)
+        inside = embedding.frame.valid(shown)
+        foreground.append(Patches.of_image(embedding, inside))
+        bare = embedding.frame.valid(patch_cover(reference.mask, embedding.frame)) < BARE
+        background.append(Patches.of_image(embedding, bare & ~inside))
+    semantic = torch.cat(features).mean(0)
+    return Concept(
+        name,
+        recipe,
+        backbone.name,
+        backbone.fingerprint,
+        feature=semantic / semantic.norm().clamp(min=1e-12),  # features that cancel are like nothing, instead of NaN
+        semantic=semantic,
+        prototypes=summarise(Patches.joined(foreground), Patches.joined(background)),
+        references=tuple(references),
+    )
+
+
+def tune(concept: Concept, backbone: Backbone, calibration: Calibration) -> Concept:
+    """The concept with PerSAM-F's two weights fitted on its references (section 3.3); nothing else of it changes."""
+    assert concept.prototypes is not None
+    masks, truths = [], []
+    for reference in concept.references:
+        embedding, frame = reference.embedding, reference.embedding.frame
+        prior = locate(concept, concept.prototypes, embedding, calibration).prior
+        three = backbone.decode(embedding, prior.prompt).logits[0, 1:]
+        masks.append(frame.valid(three))
+        cover = patch_cover(reference.mask, frame, stride=frame.input_size // three.shape[-1])
+        truths.append(frame.valid(cover).to(three.device))
+    return replace(concept, recipe=replace(_choices(concept), tune=True), scale_weights=fit_weights(masks, truths))
+
+
+def segment(
+    backbone: Backbone,
+    calibration: Calibration,
+    rgb: UInt8[Array, "h w 3"],
+    embedding: ImageEmbedding,
+    concepts: Sequence[Concept],
+    *,
+    max_instances: int,
+    threshold: float,
+) -> list[Find]:
+    """The finds of each concept in an image, the likeliest first, with presence at least the threshold.
+
+    A concept that is not present has one find, its best guess. Masks may overlap.
+    """
+    finds = [
+        find for concept in concepts for find in _propose(backbone, embedding, concept, calibration, max_instances)
+    ]
+    finds = _refine(backbone, rgb, finds)
+    finds = _verify(backbone, rgb, finds, calibration, threshold)
+    kept: list[Find] = []
+    for concept in concepts:
+        own = [find for find in finds if find.concept is concept]
+        kept += [find for find in own if find.present][:max_instances] or own[:1]
+    return kept
+
+
+def _propose(
+    backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration, max_instances: int
+) -> list[Find]:
+    """Masks from the location map alone, each at another place; at least one."""
+    frame, prototypes = embedding.frame, concept.prototypes
+    assert prototypes is not None
+    if max_instances == 1:
+        prior = locate(concept, prototypes, embedding, calibration).prior
+        decoded = decode_prior(backbone, embedding, prior, concept, semantic=False)
+        return [Find(concept, prior, at_original(decoded, frame))]
+    finds: list[Find] = []
+    taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=embedding.device)
+    free = torch.ones(frame.original_hw, dtype=torch.bool, device=embedding.device)
+    while len(finds) < max_instances + MISSES and not taken.all():
+        location = locate_next(concept, prototypes, embedding, calibration, taken=taken)
+        if finds and location.posterior.max() < LIKELY:
+            break
+        decoded = at_original(decode_prior(backbone, embedding, location.prior, concept, semantic=True), frame)
+        mask = decoded.logits > 0
+        if not finds or (mask.any() and 2 * (mask & free).sum() >= mask.sum()):
+            finds.append(Find(concept, location.prior, decoded))
+            free &= ~mask
+        taken |= (frame.valid(patch_cover(mask.cpu().numpy(), frame)) > SHOWN).to(mask.device)
+        taken[location.peak] = True  # though the mask may leave it out: it is not to be asked for again
+    return finds
+
+
+def _refine(backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> list[Find]:
+    asked = [find for find in finds if _choices(find.concept).crop_refine]
+    masks = refine_in_crops(backbone, rgb, [find.mask for find in asked], [find.prior.points_xy[0] for find in asked])
+    refined = dict(zip(map(id, asked), masks, strict=True))
+    return [replace(find, mask=refined.get(id(find), find.mask)) for find in finds]
+
+
+def _verify(
+    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], calibration: Calibration, threshold: float
+) -> list[Find]:
+    """Presence of what can be judged: with a calibration, of concepts that have an identity descriptor."""
+    masks = [find.inside.cpu().numpy() for find in finds]
+    wanted = [_choices(find.concept).verify and find.concept.identity is not None for find in finds]
+    asked = any(_choices(find.concept).verify for find in finds)  # also of concepts learned without a calibration
+    can_judge = asked and is_calibrated(calibration, backbone.name)
+    judged = [can_judge and one for one in wanted]
+    shown = [(rgb, mask) for mask, is_judged in zip(masks, judged, strict=True) if is_judged]
+    descriptors = iter(describe(backbone, shown, calibration))
+    verified = []
+    for find, mask, is_judged in zip(finds, masks, judged, strict=True):
+        presence = None
+        if is_judged and find.concept.identity is not None and calibration.presence is not None:
+            evidence = identity_similarity(find.concept.identity, next(descriptors), calibration.choice)
+            presence = calibration.presence(evidence)
+        present = bool(mask.any()) and (presence is None or presence >= threshold)
+        verified.append(replace(find, presence=presence, present=present))
+    return verified
+
+
+def _choices(concept: Concept) -> Recipe:
+    assert isinstance(concept.recipe, Recipe)
+    return concept.recipe

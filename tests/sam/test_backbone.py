@@ -1,0 +1,247 @@
+"""What `backbone.Backbone` promises, for every kind of model."""
+
+import numpy as np
+import pytest
+import torch
+
+from persam.sam import nano
+from persam.sam.backbone import Backbone, SamBackbone
+from persam.sam.decoder import predict_masks
+from persam.sam.load import find_device
+from persam.types import ImageEmbedding, Prompt
+from tests.colour import ColourBackbone
+from tests.golden.fill import image
+from tests.sam.flavours import BUILD, network
+
+STRIDE = 16
+
+
+@pytest.fixture(scope="module", params=sorted(BUILD))
+def backbone(request):
+    return SamBackbone(network(request.param), name=request.param, fingerprint="0")
+
+
+@pytest.fixture(scope="module")
+def embedding(backbone):
+    return backbone.encode([image(1, 90, 160)])
+
+
+IMAGES = [image(1, 90, 160), image(2, 70, 70), image(3, 160, 90)]
+FILLS = [1.0, 0.5, 1.0]
+
+
+@pytest.fixture(scope="module")
+def batch(backbone):
+    return backbone.encode(IMAGES, fills=FILLS)
+
+
+def points(*rows: list[tuple[float, float, float]]) -> Prompt:
+    """Prompts of (x, y, label)."""
+    table = torch.tensor(rows, dtype=torch.float32)
+    return Prompt(table[..., :2], table[..., 2])
+
+
+def maps_of(embedding: ImageEmbedding) -> dict[str, torch.Tensor]:
+    maps = {name: getattr(embedding, name) for name in ("features", "location", "identity", "colour")}
+    maps |= {f"fine {number}": one for number, one in enumerate(embedding.fine or ())}
+    return {name: one for name, one in maps.items() if one is not None}
+
+
+def test_it_is_a_backbone(backbone):
+    assert isinstance(backbone, Backbone)
+    assert isinstance(ColourBackbone(), Backbone)  # the tests' own stand-in as well
+    assert not isinstance(backbone.model, Backbone)
+
+
+# ---- encode
+
+
+def test_encode_gives_a_square_grid_and_says_how_the_image_lies_in_it(backbone, embedding):
+    side = backbone.input_size // STRIDE
+    assert len(embedding) == 1
+    assert embedding.features.shape[2:] == (side, side)
+    assert embedding.frame.original_hw == (90, 160)
+    assert embedding.frame.input_size == backbone.input_size
+    assert embedding.frame.grid_side == side
+    assert embedding.features.dtype == torch.float32
+    assert embedding.features.isfinite().all()
+
+
+@pytest.mark.parametrize("fill", [1.0, 0.5])
+def test_the_image_is_normalised_and_then_padded_to_a_square_with_zeros(backbone, fill):
+    seen = []
+    encoder = backbone.model.image_encoder
+    hook = encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    side = int(fill * backbone.input_size)
+    photo = image(2, side // 2, side)
+    try:
+        embedding = backbone.encode([photo], fills=[fill])
+    finally:
+        hook.remove()
+    height, width = photo.shape[:2]
+    [square] = seen
+    mean, std = (np.asarray(value, np.float32) for value in (backbone.model.pixel_mean, backbone.model.pixel_std))
+    np.testing.assert_allclose(square[0, :, :height, :width].permute(1, 2, 0), (photo - mean) / std, atol=1e-6)
+    assert square.shape == (1, 3, backbone.input_size, backbone.input_size)
+    assert not square[:, :, height:].any()
+    assert not square[:, :, :, width:].any()
+    assert embedding.frame.input_hw == (height, width)
+
+
+def test_a_batch_is_its_images_one_by_one(backbone, batch):
+    assert len(batch) == 3
+    assert [frame.original_hw for frame in batch.frames] == [(90, 160), (70, 70), (160, 90)]
+    assert [frame.fill for frame in batch.frames] == FILLS
+    for number, (rgb, fill) in enumerate(zip(IMAGES, FILLS, strict=True)):
+        alone, one = backbone.encode([rgb], fills=[fill]), batch[number]
+        assert one.frames == alone.frames
+        assert one.keys == alone.keys
+        assert maps_of(one).keys() == maps_of(alone).keys()
+        for name, maps in maps_of(one).items():
+            # equal on a CPU; an accelerator takes several at once, with other kernels that sum in another order
+            torch.testing.assert_close(maps, maps_of(alone)[name], rtol=1e-4, atol=1e-4)
+
+
+def test_on_a_cpu_images_go_through_the_encoder_one_by_one(backbone, monkeypatch):
+    monkeypatch.setattr(backbone, "batch_size", 2)
+    sizes = []
+    hook = backbone.model.image_encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    try:
+        embedding = backbone.encode(IMAGES)
+    finally:
+        hook.remove()
+    assert sizes == [1, 1, 1]
+    assert {len(maps) for maps in maps_of(embedding).values()} == {3}
+
+
+@torch.inference_mode()
+def test_the_encoder_takes_several_at_once_for_an_accelerator(backbone):
+    generator = torch.Generator().manual_seed(0)
+    squares = torch.randn(2, 3, backbone.input_size, backbone.input_size, generator=generator)
+    together, alone = backbone.model.image_encoder(squares), backbone.model.image_encoder(squares[1:])
+    if isinstance(together, torch.Tensor):
+        together, alone = [together], [alone]
+    for both, one in zip(together, alone, strict=True):
+        # another batch size takes other matrix kernels, which sum in another order
+        torch.testing.assert_close(both[1:], one, rtol=1e-4, atol=1e-4)
+
+
+def test_nano_takes_sixteen_at_once_there_and_the_large_ones_one():
+    sizes = {name: SamBackbone(network(name), name=name, fingerprint="0").batch_size for name in BUILD}
+    assert sizes == {"nano": 16, "sam": 1, "vit_t": 1}
+
+
+def test_images_and_fills_come_in_equal_number(backbone):
+    with pytest.raises(ValueError, match="zip"):
+        backbone.encode(IMAGES, fills=[1.0])
+
+
+def test_a_key_stands_for_what_the_network_saw(backbone):
+    rgb = image(1, 40, 60)
+    other = rgb.copy()
+    other[20, 30] ^= 128
+    same = np.array(rgb[:, ::-1][:, ::-1])  # other memory, same pixels
+    shares = backbone.encode([rgb, same, other, rgb, rgb[:, :59]], fills=[1.0, 1.0, 1.0, 0.5, 1.0]).keys
+    assert shares[0] == shares[1]
+    assert len(set(shares)) == 4
+    assert backbone.encode([rgb]).keys == shares[:1]
+
+
+def test_only_nano_has_maps_of_their_own_for_location_and_identity(backbone, embedding):
+    side = embedding.frame.grid_side
+    assert embedding.colour.shape == (1, 3, side, side)
+    if backbone.name != "nano":
+        assert (embedding.location, embedding.identity, embedding.fine) == (None, None, None)
+        return
+    assert embedding.location.shape == (1, sum(nano.LEVELS), side, side)
+    assert embedding.identity.shape == (1, nano.IDENTITY_WIDTH, side, side)
+    assert [maps.shape[-1] for maps in embedding.fine] == [2 * side, 4 * side]
+    weight = backbone.model.image_encoder.identity.weight[:, :, 0, 0]
+    torch.testing.assert_close(embedding.identity[0, :, 2, 3], weight @ embedding.location[0, :, 2, 3])
+
+
+# ---- decode
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rows"),
+    [
+        (points([(80, 45, 1)]), 1),
+        (points([(80, 45, 1), (5, 5, 0)], [(20, 60, 1), (150, 80, 0)], [(1, 1, 1), (2, 2, 1)]), 3),
+        (Prompt(box_xyxy=torch.tensor([[10.0, 10, 100, 80], [0, 0, 20, 20]])), 2),
+    ],
+    ids=["point", "three rows of two points", "two boxes"],
+)
+def test_decode_gives_four_masks_at_four_times_the_grid_for_every_row(backbone, embedding, prompt, rows):
+    side = 4 * backbone.input_size // STRIDE
+    candidates = backbone.decode(embedding, prompt)
+    assert candidates.logits.shape == (rows, 4, side, side)
+    assert candidates.predicted_iou.shape == (rows, 4)
+
+
+def test_a_row_does_not_know_of_the_others(backbone, embedding):
+    together = backbone.decode(embedding, points([(80, 45, 1)], [(20, 60, 1)]))
+    alone = backbone.decode(embedding, points([(20, 60, 1)]))
+    # another batch size takes other matrix kernels
+    torch.testing.assert_close(together.logits[1:], alone.logits, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["points", "boxes", "points, boxes and masks"])
+def test_rows_go_with_the_images_one_to_one(backbone, batch, kind):
+    where = points([(80, 45, 1)], [(20, 60, 1)], [(30, 100, 0)])
+    boxes = torch.tensor([[10.0, 10, 100, 80], [5, 5, 60, 60], [20, 30, 80, 150]])
+    if kind == "points":
+        prompt = where
+    elif kind == "boxes":
+        prompt = Prompt(box_xyxy=boxes)
+    else:
+        side = 4 * batch.frames[0].grid_side
+        masks = torch.linspace(-8, 8, 3 * side * side).view(3, 1, side, side)
+        prompt = Prompt(where.points_xy, where.labels, boxes, masks)
+    together = backbone.decode(batch, prompt)
+    for row in range(3):
+        parts = (prompt.points_xy, prompt.labels, prompt.box_xyxy, prompt.mask_logits)
+        own = Prompt(*(None if part is None else part[row : row + 1] for part in parts))
+        alone = backbone.decode(batch[row], own)
+        # another batch size takes other matrix kernels
+        torch.testing.assert_close(together.logits[row : row + 1], alone.logits, atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(together.predicted_iou[row : row + 1], alone.predicted_iou, atol=1e-4, rtol=1e-4)
+
+
+def test_a_mask_prompt_is_taken(backbone, embedding):
+    first = backbone.decode(embedding, points([(80, 45, 1)]))
+    again = Prompt(*(getattr(points([(80, 45, 1)]), key) for key in ("points_xy", "labels")), None, first.logits[:, :1])
+    assert not torch.equal(backbone.decode(embedding, again).logits, first.logits)
+
+
+def test_without_guidance_the_masks_are_upstreams_own_bit_for_bit(backbone, embedding):
+    decoder, prompts = backbone.model.mask_decoder, backbone.model.prompt_encoder
+    coordinates = torch.tensor([[[100.0, 60.0], [30.0, 90.0]]])
+    with torch.inference_mode():
+        sparse, dense = prompts((coordinates, torch.tensor([[1.0, 0.0]])), None, None)
+        features, position = embedding.features, prompts.get_dense_pe()
+        upstream = decoder.predict_masks(features, position, sparse, dense)
+        ours = predict_masks(decoder, features, position, sparse, dense)
+    assert torch.equal(ours[0], upstream[0])
+    assert torch.equal(ours[1], upstream[1])
+
+
+# ---- device and training
+
+
+def test_everything_stays_on_the_device_of_the_weights(backbone):
+    """Whatever this machine has; on one with a GPU, `auto` is the GPU."""
+    device = find_device("auto")
+    moved = SamBackbone(backbone.model.to(device), name="moved", fingerprint="0")
+    try:
+        found = moved.encode([image(1, 90, 160)])
+        # prompts may come from the CPU
+        candidates = moved.decode(found, points([(80, 45, 1)]))
+        assert {maps.device.type for maps in maps_of(found).values()} == {device.type}
+        assert moved.device.type == candidates.logits.device.type == device.type
+    finally:
+        backbone.model.to("cpu")
+
+
+def test_nothing_is_left_to_train(backbone):
+    assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
