@@ -1,6 +1,6 @@
 """The values that flow between the stages. Frozen; they check themselves where a caller can build them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -47,6 +47,9 @@ class ImageEmbedding:
         place = range(len(self))[index]
         frames, keys = (self.frames[place],), (self.keys[place],)
         return replace(self, frames=frames, keys=keys, **self._changed(lambda maps: maps[place : place + 1]))
+
+    def __iter__(self) -> "Iterator[ImageEmbedding]":
+        return (self[index] for index in range(len(self)))
 
     @property
     def frame(self) -> Frame:

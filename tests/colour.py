@@ -8,6 +8,7 @@ half of that, the subpart its first row.
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ class ColourBackbone:
         return Candidates(fine, torch.tensor([[0.9, 0.9, 0.5, 0.2]]).repeat(rows, 1))
 
 
-def colour_model(**choices: object) -> PerSAM:
+def colour_model(**choices: Any) -> Any:
     """A PerSAM with a backbone of its own; choices as PerSAM takes them."""
     return PerSAM(ColourBackbone(), calibration=CALIBRATION, **choices)
 
@@ -83,8 +84,8 @@ def mask(*, at_xyxy=(10, 20, 29, 39), hw=(64, 64)) -> np.ndarray:
 
 def _colours(rgb: np.ndarray, frame: Frame) -> Tensor:
     height, width = frame.valid_hw
-    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    small = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
+    resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    small = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
     features = torch.zeros(3, SIDE, SIDE)
     features[:, : small.shape[1], : small.shape[2]] = small - small.mean(0) + 1
     return features
@@ -104,7 +105,7 @@ def _masks(image: ImageEmbedding, prompt: Prompt, row: int) -> Tensor:
         allowed[:] = False
         allowed[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
     if prompt.points_xy is not None:
-        seed = (image.frame.to_input(prompt.points_xy[row, 0]) / 4).tolist()
+        seed = tuple((image.frame.to_input(prompt.points_xy[row, 0]) / 4).tolist())
     x, y = (min(SIDE - 1, int(value)) for value in seed)
     colours = torch.nn.functional.normalize(image.features[0], dim=0)
     whole = (torch.einsum("chw,c->hw", colours, colours[:, y, x]) > 0.95) & allowed

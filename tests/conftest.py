@@ -44,9 +44,9 @@ def nano():
 
 @pytest.fixture
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PerSAM-F's thousand steps as a hundred of ten times the length; `method/test_scales.py` holds the real fit."""
-    monkeypatch.setattr("persam.method.scales.STEPS", 100)
-    monkeypatch.setattr("persam.method.scales.LEARNING_RATE", 1e-2)
+    """PerSAM-F's thousand steps as thirty of thirty times the length; `method/test_scales.py` holds the real fit."""
+    monkeypatch.setattr("persam.method.scales.STEPS", 30)
+    monkeypatch.setattr("persam.method.scales.LEARNING_RATE", 3e-2)
 
 
 @pytest.fixture(scope="session")

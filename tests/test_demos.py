@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ def iou_with_truth(mask_file: Path) -> float:
     return (mask & truth).sum() / (mask | truth).sum()
 
 
+@pytest.mark.slow
 def test_quickstart_finds_the_cat_in_both_pictures(tmp_path):
     done = run([str(ROOT / "demos" / "quickstart.py"), "out"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -37,6 +39,7 @@ def test_quickstart_finds_the_cat_in_both_pictures(tmp_path):
         assert (tmp_path / "out" / name).stat().st_size > 100
 
 
+@pytest.mark.slow
 def test_the_command_line_finds_it_and_goes_on_after_a_photo_that_is_not_there(tmp_path):
     examples = ROOT / "data" / "examples"
     words = [f"{examples}/photos/chelsea.jpg", f"{examples}/masks/cat.png", "none.jpg", f"{examples}/photos/garden.jpg"]

@@ -46,6 +46,7 @@ def test_nothing_heavy_is_loaded(statements: str):
     assert not modules & HEAVY
 
 
+@pytest.mark.slow
 def test_the_measurement_sees_a_heavy_import():
     seconds, modules = measure("import torch")
     assert "torch" in modules

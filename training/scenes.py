@@ -55,8 +55,8 @@ def _things(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) ->
         fit = rng.permutation(large_enough(masks)).tolist()
         chosen = [i for i in fit[: 3 * objects] if not (mix.single and is_group(masks, i))]
         if mix.look_alikes and chosen and rng.random() < mix.look_alikes:
-            alike = look_alikes(masks, chosen[0])
-            chosen = [chosen[0], *(i for i in fit if i in alike), *(i for i in chosen[1:] if i not in alike)]
+            others = look_alikes(masks, chosen[0])
+            chosen = [chosen[0], *(i for i in fit if i in others), *(i for i in chosen[1:] if i not in others)]
     return Subject(photo, photos.rgb(photo), masks[chosen[:objects]], ignore)
 
 

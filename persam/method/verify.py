@@ -64,8 +64,7 @@ def describe(
     seen = [(rgb, crop) for (rgb, _), crop in zip(objects, crops, strict=True) if crop is not None]
     if not seen:
         return [None for _ in objects]
-    batch = encode_crops(backbone, seen)
-    embeddings = (batch[number] for number in range(len(seen)))
+    embeddings = iter(encode_crops(backbone, seen))
     return [
         None if crop is None else descriptor_of(next(embeddings), mask[crop.slices], calibration)
         for crop, (_, mask) in zip(crops, objects, strict=True)

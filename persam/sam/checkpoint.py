@@ -57,7 +57,7 @@ def with_weights(build: Callable[[], Network], tensors: Mapping[str, Tensor]) ->
     Raises:
         WeightsError: a tensor is missing, unexpected, or of another shape; the message names them.
     """
-    with _WithoutDrawing():
+    with torch.random.fork_rng(devices=[]), _WithoutDrawing():  # what is drawn all the same is not the caller's
         network = build()
     expected = network.state_dict()
     complaints = [

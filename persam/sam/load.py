@@ -13,7 +13,7 @@ import torch
 
 from persam.errors import PerSAMError, WeightsError
 from persam.sam import lora, nano, tiny_vit, vit, weights
-from persam.sam.backbone import Backbone, SamBackbone
+from persam.sam.backbone import SamBackbone
 from persam.sam.checkpoint import fingerprint, read
 
 KINDS = (vit, tiny_vit, nano)
@@ -36,7 +36,7 @@ def load_backbone(
     device: str | torch.device = "auto",
     base: str | Path | None = None,
     pixels: Pixels | None = None,
-) -> Backbone:
+) -> SamBackbone:
     """A model, ready to encode.
 
     Example:

@@ -120,6 +120,7 @@ def fresh(monkeypatch) -> ColourBackbone:
 
 
 @pytest.mark.usefixtures("data")
+@pytest.mark.slow
 def test_a_calibration_lies_where_the_model_finds_it(persam, fresh, tmp_path, monkeypatch):
     monkeypatch.setenv("PERSAM_CACHE", str(tmp_path / "cache"))
     scenes.perseg(tmp_path / "perseg")

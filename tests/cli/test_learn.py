@@ -38,6 +38,7 @@ def test_every_object_of_a_map_of_labels_is_learned(persam, colours):
 
 
 @pytest.mark.usefixtures("colours", "here")
+@pytest.mark.slow
 def test_a_concept_has_the_name_and_the_recipe_that_are_given(persam):
     persam("learn ref.png mask.png -o rex.safetensors --name Rex --recipe persam_f")
     concept = Concept.load("rex.safetensors")

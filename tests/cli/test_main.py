@@ -71,6 +71,7 @@ def test_help_comes_at_once_in_a_process(here):
     assert done.stdout.startswith("usage: persam segment REF MASK TARGET... -o OUT")
 
 
+@pytest.mark.slow
 def test_an_error_in_a_process_is_one_line_and_ends_with_2(here):
     done = process("segment", "none.jpg", "mask.png", "album", "-o", "found", cwd=here)
     assert (done.returncode, done.stdout) == (2, "")

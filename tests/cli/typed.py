@@ -21,7 +21,7 @@ class Shell:
         try:
             code = main(line.split())
         except SystemExit as exit:  # argparse
-            code = exit.code
+            code = int(exit.code or 0)
         out, err = self.capsys.readouterr()
         return code, out, err
 

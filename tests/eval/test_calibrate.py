@@ -54,6 +54,7 @@ def test_folders_that_calibrate_nothing_are_named(roots, tmp_path):
         read_episodes([roots[0], roots[0]])
 
 
+@pytest.mark.slow
 def test_a_model_without_a_calibration_gets_one_that_knows_what_is_there(roots, fresh):
     fit = calibrate(fresh, read_episodes(roots))
     assert (fit.model, fit.objects, fit.photos) == ("colour", 3, 8)
@@ -71,6 +72,7 @@ def test_a_model_without_a_calibration_gets_one_that_knows_what_is_there(roots, 
     assert gone.presence < 0.1
 
 
+@pytest.mark.slow
 def test_each_half_of_the_objects_is_judged_by_the_other_ones_curve(roots, fresh):
     scenes.perseg(roots[1], [("dot", (220, 220, 30))])
     unseen = calibrate(fresh, read_episodes(roots)).unseen
@@ -79,15 +81,16 @@ def test_each_half_of_the_objects_is_judged_by_the_other_ones_curve(roots, fresh
 
 
 def test_presence_only_keeps_every_other_number_and_looks_at_each_photo_once(roots):
-    model = PerSAM(ColourBackbone("fresh"), calibration=NUMBERS)
-    fit = calibrate(model, read_episodes(roots), presence_only=True)
+    backbone = ColourBackbone("fresh")
+    fit = calibrate(PerSAM(backbone, calibration=NUMBERS), read_episodes(roots), presence_only=True)
     assert fit.location is None
     assert replace(fit.calibration, presence=None) == NUMBERS
     assert fit.calibration.presence is not None
     # three references and a crop of each; then a photo, a crop of each find to refine it, and one to verify it
-    assert model.backbone.batches == 3 * [1] + [3] + 8 * [1, 3, 3]
+    assert backbone.batches == 3 * [1] + [3] + 8 * [1, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_fit_starts_from_the_same_numbers_whatever_the_model_has(roots, fresh):
     episodes = read_episodes(roots)
     refitted = PerSAM(ColourBackbone("fresh"), calibration=replace(NUMBERS, presence=Presence(0.9, 0.1)))
@@ -120,6 +123,7 @@ def test_an_object_that_cannot_be_learned_is_named(roots, fresh):
         calibrate(fresh, read_episodes(roots))
 
 
+@pytest.mark.slow
 def test_objects_that_look_the_same_calibrate_nothing(tmp_path, fresh):
     root = scenes.davis(tmp_path / "davis", [("ant", RED), ("bee", RED)])
     with pytest.raises(CalibrationError, match="no higher where the object is"):

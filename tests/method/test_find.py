@@ -42,9 +42,9 @@ def test_among_instances_the_pixel_is_that_of_the_first_found_however_sure_the_s
 
 def test_an_instance_of_which_less_than_half_is_left_is_the_same_thing_again():
     half = find("rex", square(2, 0, 5, 7))  # two of its four columns are free
-    same = find("rex", square(1, 0, 4, 7))  # one of four
-    (only,) = masks(find("rex", LEFT), same)
-    assert torch.equal(only, LEFT > 0)
+    for same in (square(1, 0, 4, 7), square(1, 0, 5, 7)):  # one of four, two of five
+        (only,) = masks(find("rex", LEFT), find("rex", same))
+        assert torch.equal(only, LEFT > 0)
     _, second = masks(find("rex", LEFT), half)
     assert torch.equal(second, square(4, 0, 5, 7) > 0)
 

@@ -20,8 +20,6 @@ from persam.types import ImageEmbedding
 from tests.golden.fill import image, mask
 from tests.networks import sam
 
-RECIPES = [OFFICIAL_PERSAM, pytest.param(OFFICIAL_PERSAM_F, marks=pytest.mark.slow)]
-TARGETS = [0, pytest.param(1, marks=pytest.mark.slow)]
 TOLERANCE = 1e-3  # another BLAS moves logits by about 1e-4
 
 
@@ -66,7 +64,8 @@ def test_reference_patches_and_features(recorded):
     close(concept.semantic, numbers["persam/target_embedding"][0, 0])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [0, 1])
 def test_location_and_guidance(recorded, target):
     numbers, concept = recorded.numbers, recorded.concept(OFFICIAL_PERSAM)
     embedding = recorded.embedding(target)
@@ -77,8 +76,9 @@ def test_location_and_guidance(recorded, target):
     close(prior.attention, numbers[f"persam/{target}/attn"], 1e-4)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("recipe", RECIPES, ids=["persam", "persam_f"])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [0, 1])
+@pytest.mark.parametrize("recipe", [OFFICIAL_PERSAM, OFFICIAL_PERSAM_F], ids=["persam", "persam_f"])
 def test_every_decode_of_the_cascade(recorded, recipe, target):
     key = f"{recipe.name.removeprefix('official_')}/{target}"
     numbers, concept, embedding = recorded.numbers, recorded.concept(recipe), recorded.embedding(target)

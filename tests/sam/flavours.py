@@ -1,5 +1,6 @@
 """Every kind of model in small, with random weights that depend on nothing but a seed."""
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,13 +20,18 @@ BUILD = {
 
 def network(flavour: str, seed: int = 7) -> nn.Module:
     built = BUILD[flavour]()
-    built.load_state_dict(fill(built.state_dict(), seed))
+    built.load_state_dict(_filled(flavour, seed))
     return built
 
 
 def tensors(seed: int = 7) -> dict[str, Tensor]:
     """The state dict of the small ViT."""
-    return dict(network("sam", seed).state_dict())
+    return dict(_filled("sam", seed))
+
+
+@cache
+def _filled(flavour: str, seed: int) -> dict[str, Tensor]:
+    return fill(BUILD[flavour]().state_dict(), seed)
 
 
 def saved(content: object, path: Path) -> Path:

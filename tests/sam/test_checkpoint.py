@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_float32_weights_are_taken_over_without_a_copy():
 
 
 def test_the_fingerprint_sees_any_tensor_of_the_encoder_and_nothing_else():
-    whole = network("sam")
+    whole: Any = network("sam")
     before = fingerprint(whole)
     with torch.no_grad():
         whole.mask_decoder.iou_token.weight += 1
@@ -136,7 +137,7 @@ def test_the_fingerprint_sees_any_tensor_of_the_encoder_and_nothing_else():
 
 
 def test_the_fingerprint_sees_how_pixels_reach_the_encoder():
-    whole = network("sam")
+    whole: Any = network("sam")
     before = fingerprint(whole)
     whole.pixel_mean = (0.0, 0.0, 0.0)
     assert fingerprint(whole) != before

@@ -98,10 +98,17 @@ assert backbone.input_size == 640
 """
 
 
+@pytest.mark.slow
 def test_nano_loads_in_under_a_second_in_a_fresh_process(tmp_path):
     file = tmp_path / "nano.safetensors"
     save_file({name: value.half().contiguous() for name, value in network("nano").state_dict().items()}, file)
     run_python(LOAD_NANO, str(file))
+
+
+def test_loading_draws_none_of_the_callers_random_numbers():
+    before = torch.get_rng_state()
+    load_backbone("nano", device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_pixels_can_reach_the_encoder_as_medsam_was_trained(tmp_path, plain):
@@ -199,6 +206,7 @@ assert not [name for name in sys.modules if name.startswith("torchvision")]
 """
 
 
+@pytest.mark.slow
 def test_importing_segment_anything_leaves_no_torchvision_behind(tmp_path):
     """Here a torchvision that fails at import, as one built for another torch does."""
     broken = tmp_path / "torchvision"

@@ -37,11 +37,13 @@ def test_names_and_shapes_are_those_of_the_published_file():
     assert {name: "x".join(map(str, value.shape)) or "scalar" for name, value in ours.items()} == published
 
 
+@pytest.mark.slow
 def test_features(embedding, recorded):
     # features reach 6; another BLAS moves them by about 1e-5
     np.testing.assert_allclose(embedding.features[0, ::8].numpy(), recorded["features"][0], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_masks_and_scores(backbone, embedding, recorded):
     xy, labels = (torch.from_numpy(recorded[key])[None].float() for key in ("points_xy", "labels"))
     candidates = backbone.decode(embedding, Prompt(xy, labels))

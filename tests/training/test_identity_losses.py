@@ -67,13 +67,13 @@ def test_strangers_are_nobody_until_one_was_met():
     assert not gradient(features).any()
 
 
-def test_cells_like_a_stranger_cost_and_cells_of_one_s_own_do_not():
+def test_patches_like_a_stranger_cost_and_patches_of_one_s_own_do_not():
     cover, _, partner = two_photos()
     strangers = Strangers(3, count=8)
     strangers(painted(cover, [A, A, B, B], GROUND), cover, partner, PHOTO, THING)
     others = torch.tensor([1, 1, 2, 2])
     alike = strangers(painted(cover, [A, A, A, A], GROUND), cover, partner, others, THING)
-    # each cell is its own (cosine 1) against the four met: two of A and two of B
+    # each patch is its own (cosine 1) against the four met: two of A and two of B
     assert alike.item() == pytest.approx(math.log(1 + (2 * math.exp(12) + 2) / math.exp(12)), rel=1e-4)
     c = [0.0, 0.0, 1.0]
     strangers = Strangers(3, count=8)

@@ -9,12 +9,12 @@ from tests.training.features import GROUND, NO_TWIN, VIEWS, A, B, gradient, pain
 from training.objectives import LocationLoss, target_features
 
 
-def test_the_mean_feature_is_that_of_the_cells_covered_by_half():
+def test_the_mean_feature_is_that_of_the_patches_covered_by_half():
     features = torch.tensor([[[1.0, 2.0], [4.0, 8.0]]])[None]
     cover = torch.tensor(
         [
             [[1.0, 0.5], [0.4, 0.0]],  # (1 + 2) / 2
-            [[0.0, 0.2], [0.1, 0.05]],  # thinner than a cell: those covered by half as much as the most covered one
+            [[0.0, 0.2], [0.1, 0.05]],  # thinner than a patch: those covered by half as much as the most covered one
             [[0.0, 0.0], [0.0, 0.0]],  # nothing
         ]
     )[None]
@@ -39,7 +39,7 @@ def test_the_location_loss_has_the_value_of_its_formula():
     def softplus(x: float) -> float:
         return math.log1p(math.exp(x))
 
-    # candidates of the peak: 4 cells of the object, 12 of its ground, and 2 * 16 of the other photo
+    # candidates of the peak: 4 patches of the object, 12 of its ground, and 2 * 16 of the other photo
     peak = math.log(4 * math.exp(on) + 44 * math.exp(off)) - math.log(4 * math.exp(on))
     assert value.item() == pytest.approx(softplus(-on) + softplus(off) + 0.5 * softplus(off) + 0.5 * peak, rel=1e-5)
 
@@ -50,7 +50,7 @@ def test_the_peak_may_be_asked_to_lie_well_inside():
     thin = torch.zeros(1, 1, 6, 6)
     thin[..., 5, :] = 1
     both = LocationLoss()._inner_patches(torch.cat([square, thin], 1))[0] & torch.cat([square, thin], 1)[0].bool()
-    assert both[0].nonzero().tolist() == [[2, 2]]  # around the others at most six of nine cells are the object's
+    assert both[0].nonzero().tolist() == [[2, 2]]  # around the others at most six of nine patches are the object's
     assert both[1].nonzero().tolist() == [[5, column] for column in range(1, 5)]
 
     cover = square.repeat(2, 1, 1, 1)
@@ -59,25 +59,25 @@ def test_the_peak_may_be_asked_to_lie_well_inside():
     for place, (y, x) in {"middle": (2, 2), "corner": (1, 1)}.items():
         features = painted(cover, [A, A], GROUND)
         others = [(i, j) for i in (1, 2, 3) for j in (1, 2, 3) if (i, j) != (y, x)]
-        for number, (i, j) in enumerate(others):  # off to either side of their mean, which is this cell
+        for number, (i, j) in enumerate(others):  # off to either side of their mean, which is this patch
             features[:, 1, i, j] = 0.5 * (-1) ** number
         losses[place] = LocationLoss()(features, cover, weight, partner, NO_TWIN[:2], inner=True)[0]
         assert losses[place] > LocationLoss()(features, cover, weight, partner, NO_TWIN[:2])[0]
     assert losses["middle"] < losses["corner"]
 
 
-def test_the_peak_share_counts_objects_whose_most_similar_cell_is_inside():
+def test_the_peak_share_counts_objects_whose_most_similar_patch_is_inside():
     cover, weight, partner = two_photos()
     features = painted(cover, [A, A, B, B], GROUND)
-    features[1, :, 0, 0] = torch.tensor(A)  # in view 1, a cell off the object is as much the object as can be
+    features[1, :, 0, 0] = torch.tensor(A)  # in view 1, a patch off the object is as much the object as can be
     features[1, :, 2:, 2:] = torch.tensor([1.0, 0.5, 0.0])[:, None, None]
-    # view 0 looks for A in view 1 and finds the wrong cell; 1 finds its own in 0; 2 and 3 find each other
+    # view 0 looks for A in view 1 and finds the wrong patch; 1 finds its own in 0; 2 and 3 find each other
     _, found = LocationLoss()(features, cover, weight, partner, NO_TWIN)
     assert found.item() == 0.75
 
 
 def negatives(twin: torch.Tensor, *, images: int = 2) -> torch.Tensor:
-    """How the loss pulls at each cell of view 1, given whether a view is a twin."""
+    """How the loss pulls at each patch of view 1, given whether a view is a twin."""
     cover, weight, partner = two_photos()
     features = torch.randn(images, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     loss, _ = LocationLoss()(features, cover[:images], weight[:images], partner[:images], twin)
@@ -93,7 +93,7 @@ def test_in_a_twin_view_nothing_outside_the_masks_is_wrong():
     assert (twin[~inside] == 0).all()
 
 
-def test_cells_that_do_not_count_are_no_negatives():
+def test_patches_that_do_not_count_are_no_negatives():
     cover, weight, partner = two_photos()
     weight[:, :2, 2:] = 0
     features = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)

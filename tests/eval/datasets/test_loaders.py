@@ -177,6 +177,7 @@ def lvis(root, *, classes: int = 23):
     return root
 
 
+@pytest.mark.slow
 def test_lvis_92i_takes_every_tenth_class_and_joins_all_annotations_of_a_photo(tmp_path):
     episodes = list(lvis92i.episodes(lvis(tmp_path), fold=3))
     assert len(episodes) == 2300
@@ -244,6 +245,7 @@ def paco(root):
     return root
 
 
+@pytest.mark.slow
 def test_paco_part_takes_its_folds_from_the_training_list_and_cuts_to_the_object(tmp_path):
     episodes = list(parts.paco_episodes(paco(tmp_path), fold=1))  # 4 and 8 of the order, of which 8 has no photo
     assert len(episodes) == 2500

@@ -1,0 +1,121 @@
+"""What an image costs: one encoding, and a batch of crops for each step that looks closer, however many finds."""
+
+from typing import Any
+
+import pytest
+
+from persam.errors import NotCalibratedWarning
+from persam.method import calibration
+from persam.method.recipes import PERSAM, Recipe
+from persam.model import PerSAM
+from tests.colour import BLUE, CALIBRATION, GREEN, GREY, ColourBackbone, colour_model, mask, photo
+from tests.test_instances import BLUES, SQUARES, colourful, squares
+
+COARSE = Recipe("coarse", crop_refine=False)
+BLIND = Recipe("blind", verify=False)
+BARE = Recipe("bare", crop_refine=False, verify=False)
+OFFICIAL = ["official_persam", "official_persam_f"]
+
+
+def batches_of(model: Any, concepts, scene, **how) -> list[int]:
+    """How many images each encoding has that one image takes."""
+    model.backbone.batches.clear()
+    list(model.segment(scene, concepts, **how))
+    return model.backbone.batches
+
+
+@pytest.mark.parametrize(
+    ("recipe", "batches"),
+    [(PERSAM, [1, 1, 1]), (COARSE, [1, 1]), (BLIND, [1, 1]), (BARE, [1])] + [(name, [1]) for name in OFFICIAL],
+    ids=str,
+)
+@pytest.mark.usefixtures("quick_fit")
+def test_one_find_costs_an_encoding_and_one_for_each_step_that_the_recipe_has(recipe, batches):
+    model = colour_model(recipe=recipe)
+    red = model.learn(photo(), mask())
+    assert batches_of(model, red, photo()) == batches
+    assert batches_of(model, red, [photo(), photo(), photo()]) == 3 * batches
+
+
+@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, 2), (COARSE, 1), (BLIND, 1), (BARE, 0)], ids=str)
+def test_several_instances_of_several_concepts_cost_no_encoding_more(recipe, steps):
+    model = colour_model(recipe=recipe)
+    concepts = [
+        model.learn(photo(colour=colour), mask(), name=name)
+        for name, colour in {"red": (220, 30, 30), "blue": BLUE, "green": GREEN}.items()
+    ]
+    finds = len(SQUARES) + len(BLUES) + 1  # of green, which is not there, the best guess
+    assert batches_of(model, concepts, colourful(), max_instances=4) == [1] + steps * [finds]
+    assert batches_of(model, concepts, colourful()) == [1] + steps * [3]
+    assert batches_of(model, concepts[0], squares(), max_instances=4) == [1] + steps * [3]
+
+
+def test_concepts_of_several_recipes_share_the_encodings():
+    model = colour_model()
+    recipes = {"ours": PERSAM, "coarse": COARSE, "blind": BLIND, "bare": BARE, "published": "official_persam"}
+    concepts = [model.learn(photo(), mask(), name=name, recipe=recipe) for name, recipe in recipes.items()]
+    # a crop to refine for ours and blind, one to verify for ours and coarse
+    assert batches_of(model, concepts, photo()) == [1, 2, 2]
+
+
+def test_an_empty_mask_costs_no_crop(monkeypatch):
+    model = colour_model()
+    red = model.learn(photo(), mask())
+    decode = model.backbone.decode
+
+    def blind(*arguments):
+        candidates = decode(*arguments)
+        candidates.logits.fill_(-8.0)
+        return candidates
+
+    monkeypatch.setattr(model.backbone, "decode", blind)
+    assert batches_of(model, red, photo()) == [1]
+    (found,) = model.segment(photo(), red)
+    assert not found.present
+    assert found.presence == CALIBRATION.presence(0.0)  # nothing is similar to nothing
+
+
+def test_a_backbone_without_a_calibration_pays_for_no_verification(monkeypatch):
+    monkeypatch.setattr(calibration, "_TOLD", set())
+    backbone = ColourBackbone("never seen")
+    model = PerSAM(backbone)
+    with pytest.warns(NotCalibratedWarning):
+        red = model.learn(photo(), mask())
+    assert backbone.batches == [1]
+    assert batches_of(model, red, photo()) == [1, 1]
+    assert batches_of(model, red, squares(), max_instances=4) == [1, 3]
+
+
+# ---- learning
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [(PERSAM, 1), (Recipe("tuned", tune=True), 1), (COARSE, 1), (BLIND, 0)] + [(name, 0) for name in OFFICIAL],
+    ids=str,
+)
+@pytest.mark.usefixtures("quick_fit")
+def test_learning_costs_a_batch_of_references_and_one_of_their_crops(recipe, steps):
+    model = colour_model(recipe=recipe)
+    model.learn(photo(), mask())
+    assert model.backbone.batches == [1] + steps * [1]
+    model.backbone.batches.clear()
+    model.learn([photo(), photo(colour=BLUE), photo(ground=GREY)], [mask(), mask(), mask()])
+    assert model.backbone.batches == [3] + steps * [3]
+
+
+@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, 1), (BLIND, 0), ("official_persam", 0)], ids=str)
+def test_several_objects_of_one_reference_cost_one_encoding_of_it(recipe, steps):
+    model = colour_model(recipe=recipe)
+    model.learn_each(colourful(), [mask(at_xyxy=place) for place in SQUARES])
+    assert model.backbone.batches == [1] + steps * [3]
+
+
+@pytest.mark.usefixtures("quick_fit")
+def test_tuning_costs_no_encoding():
+    model = colour_model()
+    for recipe in (PERSAM, "official_persam"):
+        red = model.learn(photo(), mask(), recipe=recipe)
+        model.backbone.batches.clear()
+        model.tune(red)
+        assert model.backbone.batches == []
