@@ -29,7 +29,7 @@ class PerSAM:
     """A backbone that learns concepts and finds them.
 
     Args:
-        backbone: as `persam.sam.load.load` gives it.
+        backbone: as `persam.sam.load.load_backbone` gives it.
         recipe: what `learn` uses when it is not told otherwise.
         calibration: of the backbone; None takes the package's or the user's own (`persam eval calibrate`).
         threshold: the presence, 0..1, from which on an object counts as present.
@@ -121,9 +121,10 @@ class PerSAM:
                 f"the concept {concept.name!r} has no reference photos to tune on (a file does not hold them): "
                 "learn it again and tune before saving."
             )
-        if isinstance(concept.recipe, OfficialRecipe):  # PerSAM-F differs from PerSAM in more than the weights
-            return official.learn(concept.references, OFFICIAL_PERSAM_F, name=concept.name, backbone=self.backbone)
-        return ours.tune(owned([concept], self.backbone)[0], self.backbone, self.calibration)
+        [own] = owned(concept, self.backbone)
+        if isinstance(own.recipe, OfficialRecipe):  # PerSAM-F differs from PerSAM in more than the weights
+            return official.learn(own.references, OFFICIAL_PERSAM_F, name=own.name, backbone=self.backbone)
+        return ours.tune(own, self.backbone, self.calibration)
 
     def segment(
         self, targets: Any, concepts: Concept | Sequence[Concept], *, max_instances: int = 1
@@ -139,11 +140,12 @@ class PerSAM:
             max_instances: at most so many of each concept in an image, the most similar first.
 
         Raises:
-            ConceptError: there is no concept, two have one name, or one belongs to another backbone's features.
+            ConceptError: there is no concept, two have one name, one belongs to another backbone's features, or was
+                learned before the backbone was calibrated.
             PerSAMError: an official recipe is asked for several instances.
             ImageError: when a target that cannot be read is reached.
         """
-        known = _asked(owned(concepts, self.backbone), max_instances)
+        known = owned(concepts, self.backbone, max_instances)
         return (self._result(target, known, max_instances) for target in iter_targets(targets))
 
     @torch.inference_mode()
@@ -159,7 +161,7 @@ class PerSAM:
 
         Finds of one concept follow each other, the likeliest first. Raises as `segment` does.
         """
-        known = _asked(owned(concepts, self.backbone), max_instances)
+        known = owned(concepts, self.backbone, max_instances)
         mine, published = ([one for one in known if isinstance(one.recipe, kind)] for kind in (Recipe, OfficialRecipe))
         finds = ours.segment(
             self.backbone, self.calibration, rgb, embedding, mine, max_instances=max_instances, threshold=self.threshold
@@ -183,15 +185,6 @@ class PerSAM:
         if isinstance(chosen, OfficialRecipe):
             return [official.learn(own, chosen, name=name, backbone=self.backbone) for name, own in objects]
         return ours.learn(objects, chosen, backbone=self.backbone, calibration=self.calibration)
-
-
-def _asked(concepts: list[Concept], max_instances: int) -> list[Concept]:
-    """The concepts, if so many instances of them can be found."""
-    if max_instances < 1:
-        raise PerSAMError(f"max_instances must be 1 or more, and {max_instances} was given.")
-    if max_instances > 1 and any(isinstance(one.recipe, OfficialRecipe) for one in concepts):
-        raise PerSAMError("an official recipe finds one instance an image. Use the recipe 'persam' for several.")
-    return concepts
 
 
 def _named(image: Any) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from persam.errors import ConceptError, PerSAMError
 from persam.io.write import write_bytes
 from persam.method.prototypes import Prototypes
-from persam.method.recipes import AnyRecipe, from_plain, to_plain
+from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
 from persam.method.verify import IdentityDescriptor
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
@@ -144,11 +144,12 @@ class Concept:
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
 
 
-def owned(concepts: Concept | Sequence[Concept], backbone: Backbone) -> list[Concept]:
-    """The concepts, on the backbone's device.
+def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instances: int = 1) -> list[Concept]:
+    """The concepts, on the backbone's device, if so many instances of each can be looked for with it.
 
     Raises:
         ConceptError: there is none, two have one name, or one belongs to another backbone's features.
+        PerSAMError: max_instances is below 1, or an official recipe is asked for several.
     """
     known = [concepts] if isinstance(concepts, Concept) else list(concepts)
     names = [one.name for one in known]
@@ -161,6 +162,10 @@ def owned(concepts: Concept | Sequence[Concept], backbone: Backbone) -> list[Con
                 f"nothing to {backbone.name} (weights {backbone.fingerprint}). Load that model, or learn the concept "
                 "again with this one."
             )
+    if max_instances < 1:
+        raise PerSAMError(f"max_instances must be 1 or more, and {max_instances} was given.")
+    if max_instances > 1 and any(isinstance(one.recipe, OfficialRecipe) for one in known):
+        raise PerSAMError("an official recipe finds one instance an image. Use the recipe 'persam' for several.")
     return [one.to(backbone.device) for one in known]
 
 

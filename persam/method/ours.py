@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from persam.errors import ConceptError
 from persam.geometry import foreground_patches, patch_cover
 from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
@@ -152,12 +153,21 @@ def _refine(backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find
 def _verify(
     backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], calibration: Calibration, threshold: float
 ) -> list[Find]:
-    """Presence of what can be judged: with a calibration, of concepts that have an identity descriptor."""
+    """Presence of what can be judged: with a calibration, of concepts whose recipe verifies.
+
+    Raises:
+        ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
+    """
     masks = [find.inside.cpu().numpy() for find in finds]
-    wanted = [_choices(find.concept).verify and find.concept.identity is not None for find in finds]
-    asked = any(_choices(find.concept).verify for find in finds)  # also of concepts learned without a calibration
-    can_judge = asked and is_calibrated(calibration, backbone.name)
+    wanted = [_choices(find.concept).verify for find in finds]
+    can_judge = any(wanted) and is_calibrated(calibration, backbone.name)
     judged = [can_judge and one for one in wanted]
+    for find, is_judged in zip(finds, judged, strict=True):
+        if is_judged and find.concept.identity is None:
+            raise ConceptError(
+                f"the concept {find.concept.name!r} was learned before {backbone.name} was calibrated, so what is "
+                "found cannot be verified. Learn it again, or with a recipe that has verify=False."
+            )
     shown = [(rgb, mask) for mask, is_judged in zip(masks, judged, strict=True) if is_judged]
     descriptors = iter(describe(backbone, shown, calibration))
     verified = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from persam.errors import NotCalibratedWarning
+from persam.errors import ConceptError, NotCalibratedWarning
 from persam.geometry import Frame
 from persam.method import calibration as calibration_module
 from persam.method import ours
@@ -201,11 +201,9 @@ def test_presence_is_held_against_the_threshold(backbone, monkeypatch):
         assert find.present is (threshold == presence)
 
 
-@pytest.mark.parametrize("how", ["recipe", "learned without a calibration"])
-def test_what_cannot_be_judged_is_present_wherever_a_mask_is(backbone, how):
-    red = taught(backbone, recipe=BLIND) if how == "recipe" else replace(taught(backbone), identity=None)
-    (find,) = segmented(backbone, photo(colour=BLUE), red, threshold=1.0)
-    assert (find.presence, find.present) == (None, True)
+def test_a_concept_learned_before_the_calibration_is_to_be_learned_again(backbone):
+    with pytest.raises(ConceptError, match=r"'red' was learned before colour was calibrated.*Learn it again"):
+        segmented(backbone, photo(), replace(taught(backbone), identity=None))
 
 
 def test_a_concept_that_is_not_to_be_verified_is_not_though_it_could_be(backbone):
