@@ -215,6 +215,7 @@ assert not changed, changed
 """
 
 
+@pytest.mark.slow
 def test_loading_a_model_changes_nothing_for_the_process():
     command = [sys.executable, "-c", UNCHANGED]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

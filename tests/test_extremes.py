@@ -11,7 +11,7 @@ from persam.model import PerSAM
 from tests.colour import GREY, RED, colour_model, mask
 from tests.networks import small_backbone
 
-pytestmark = pytest.mark.usefixtures("quick_fit")
+pytestmark = [pytest.mark.usefixtures("quick_fit"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from persam.model import PerSAM
 from tests.colour import CALIBRATION, ColourBackbone
 from tests.eval import scenes
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 
 @pytest.fixture
 def data(here) -> Path:

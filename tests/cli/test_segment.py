@@ -48,6 +48,7 @@ def test_masks_pictures_and_a_json_line_for_each_photo(persam):
         "segment ref.png mask.png album -o new/folder/found",
     ],
 )
+@pytest.mark.slow
 def test_as_people_write_it(persam, line):
     code, out, _ = persam(line)
     assert code == 0

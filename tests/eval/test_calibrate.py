@@ -13,6 +13,8 @@ from persam.model import PerSAM
 from tests.colour import BLUE, RED, ColourBackbone, mask, photo
 from tests.eval import scenes
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 NUMBERS = Calibration("fresh", temperature=25, stranger=0.55, slope=12, same_part=0.97, choice=0.04)
 
 

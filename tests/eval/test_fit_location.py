@@ -16,6 +16,8 @@ from persam.method.prototypes import Prototypes
 from persam.method.recipes import Recipe
 from persam.types import ImageEmbedding
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 START = Calibration("colours-1")
 OBJECT, GROUND = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 SHADED = (0.75, 0.66, 0.05)  # the object in another light: about 0.75 similar to it, and 0.66 to the ground

@@ -19,6 +19,8 @@ from tests.colour import CALIBRATION, ColourBackbone, colour_model, mask
 from tests.eval.scenes import PLACES, davis
 from tests.networks import small_backbone
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 
 @pytest.fixture
 def model() -> PerSAM:

@@ -60,6 +60,7 @@ def test_one_result_is_an_album_of_one(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.slow
 def test_results_are_drawn_one_at_a_time_and_not_kept(tmp_path: Path, name: str) -> None:
     masks: list[weakref.ref[np.ndarray]] = []
 

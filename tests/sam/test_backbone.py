@@ -88,6 +88,7 @@ def test_the_image_is_normalised_and_then_padded_to_a_square_with_zeros(backbone
     assert embedding.frame.input_hw == (height, width)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_images_one_by_one(backbone, batch):
     assert len(batch) == 3
     assert [frame.original_hw for frame in batch.frames] == [(90, 160), (70, 70), (160, 90)]
@@ -135,6 +136,7 @@ def test_images_and_fills_come_in_equal_number(backbone):
         backbone.encode(IMAGES, fills=[1.0])
 
 
+@pytest.mark.slow
 def test_a_key_stands_for_what_the_network_saw(backbone):
     rgb = image(1, 40, 60)
     other = rgb.copy()

@@ -52,6 +52,7 @@ def same_features(one, other) -> bool:
     ],
     ids=["plain", "model", "state_dict", "module.", "model and module.", "sam.", "pixel_mean"],
 )
+@pytest.mark.slow
 def test_a_fine_tuned_sam_loads_as_it_was_saved(content, tmp_path, plain):
     backbone = load_backbone(saved(content(), tmp_path / "medsam_vit_b.pth"), device="cpu")
     assert backbone.name == "medsam_vit_b"

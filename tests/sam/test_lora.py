@@ -10,6 +10,8 @@ from persam.sam import vit
 from persam.sam.load import load_backbone
 from tests.sam.flavours import SMALL, saved, tensors
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 RANK = 4
 # the base at SAMed's own input size, so that its positions stay as they are
 BASE = vit.Sizes(width=32, depth=2, heads=2, global_blocks=(1,), input_size=samed.INPUT_SIZE, mlp_ratio=2.0)

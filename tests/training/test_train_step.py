@@ -13,6 +13,8 @@ from training.archive import Photos
 from training.curriculum import Stage, stage_at
 from training.train import Parts, train_step
 
+pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
+
 
 @pytest.fixture
 def photos(archive: Path) -> Photos:
