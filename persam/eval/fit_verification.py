@@ -13,13 +13,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from persam.eval.scores import area_under_roc
-from persam.geometry import box_of
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.verify import MARGIN, IdentityDescriptor, descriptor_of, identity_similarity
+from persam.method.verify import IdentityDescriptor, descriptor_of, encode_objects, identity_similarity
 from persam.model import PerSAM
 from persam.sam.backbone import Backbone
-from persam.sam.crop import Crop, encode_crops
 
 Array = np.ndarray[Any, Any]
 
@@ -102,22 +100,10 @@ def fit_verification(comparisons: Sequence[Comparison], start: Calibration) -> t
 
 def _described(backbone: Backbone, objects: Sequence[Shown], calibrations: Sequence[Calibration]) -> list[Described]:
     """As `verify.describe`, for several values of `same_part` at the cost of one encoding."""
-    boxes = [box_of(mask) for _, mask in objects]
-    crops = [
-        None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
-        for box, (_, mask) in zip(boxes, objects, strict=True)
+    crops = encode_objects(backbone, objects)
+    return [
+        {one.same_part: None if crop is None else descriptor_of(*crop, one) for one in calibrations} for crop in crops
     ]
-    seen = [(rgb, crop) for (rgb, _), crop in zip(objects, crops, strict=True) if crop is not None]
-    batch = encode_crops(backbone, seen) if seen else ()
-    embeddings = iter(batch[number] for number in range(len(seen)))
-    described: list[Described] = []
-    for crop, (_, mask) in zip(crops, objects, strict=True):
-        if crop is None:
-            described.append({one.same_part: None for one in calibrations})
-            continue
-        embedding = next(embeddings)
-        described.append({one.same_part: descriptor_of(embedding, mask[crop.slices], one) for one in calibrations})
-    return described
 
 
 def _evidence(known: Described, found: Described, numbers: Numbers) -> float:

@@ -56,17 +56,26 @@ def describe(
 
     All crops are encoded as one batch.
     """
+    crops = encode_objects(backbone, objects)
+    return [None if crop is None else descriptor_of(*crop, calibration) for crop in crops]
+
+
+def encode_objects(
+    backbone: Backbone, objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]]
+) -> list[tuple[ImageEmbedding, Bool[Array, "_ _"]] | None]:
+    """For each image and mask, a tight crop's embedding and the mask over the crop; None for an empty mask.
+
+    All crops are encoded as one batch.
+    """
     boxes = [box_of(mask) for _, mask in objects]
     crops = [
         None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
         for box, (_, mask) in zip(boxes, objects, strict=True)
     ]
     seen = [(rgb, crop) for (rgb, _), crop in zip(objects, crops, strict=True) if crop is not None]
-    if not seen:
-        return [None for _ in objects]
-    embeddings = iter(encode_crops(backbone, seen))
+    embeddings = iter(encode_crops(backbone, seen) if seen else ())
     return [
-        None if crop is None else descriptor_of(next(embeddings), mask[crop.slices], calibration)
+        None if crop is None else (next(embeddings), mask[crop.slices])
         for crop, (_, mask) in zip(crops, objects, strict=True)
     ]
 
