@@ -21,6 +21,14 @@ class WeightsError(PerSAMError):
     """Model weights that are missing, damaged, or of an unknown kind."""
 
 
+class VideoError(PerSAMError):
+    """A clip that cannot be read, or a place in it that is not there."""
+
+
+class TrackingError(PerSAMError):
+    """Something that cannot be tracked, or a correction that belongs to no frame of the track."""
+
+
 class OutputError(PerSAMError):
     """A result that cannot be written where it should go."""
 

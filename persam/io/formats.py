@@ -18,6 +18,7 @@ from persam.errors import OutputError
 from persam.io import write
 from persam.io.mask_files import VOC_PALETTE, palette_png, yolo_lines
 from persam.io.results import ImageResult
+from persam.io.video_formats import coco_video, image_file, mots
 
 Array = np.ndarray[Any, Any]
 MOST_INDICES = 254  # of a palette PNG: 0 is background, and 255 is undecided in VOC and DAVIS
@@ -25,23 +26,30 @@ MOST_INDICES = 254  # of a palette PNG: 0 is background, and 255 is undecided in
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a data set. write: takes the results one at a time, and the path of the file or folder."""
+    """A way to write a data set.
+
+    write: takes the results one at a time, and the path of the file or folder.
+    of_video: the results are the frames of one video in their order, with track ids; otherwise any images.
+    """
 
     write: Callable[[Iterable[ImageResult], Path], None]
     about: str
+    of_video: bool = False
 
 
 def export(results: ImageResult | Iterable[ImageResult], path: str | Path, *, format: str) -> Path:
     """The path of the data set that now holds what is present in the results.
 
     Args:
-        results: one, or many that are drawn from one at a time and not kept, such as those of `PerSAM.segment`.
-        path: a file for `coco`, a folder for every other format; it is made when it is not there yet.
+        results: one, or many that are drawn from one at a time and not kept, such as those of `PerSAM.segment`. For
+            `mots` and `coco_video` they are the frames of one video in their order, such as those of `persam.track`.
+        path: a file for `coco`, `mots` and `coco_video`, a folder for every other format; it is made when it is not
+            there yet.
         format: a name of FORMATS.
 
     Raises:
-        OutputError: an unknown format, two images of one name, more objects than a palette holds, or a place that
-            cannot be written.
+        OutputError: an unknown format, two images of one name, more objects than the format holds, results that are
+            not one video for a format of videos, or a place that cannot be written.
     """
     if format not in FORMATS:
         raise OutputError(f"there is no data set format {format!r}: choose one of {', '.join(FORMATS)}.")
@@ -70,7 +78,7 @@ def _coco(results: Iterable[ImageResult], path: Path) -> None:
     for result in results:
         _number(categories, _concepts(result), first=1)
         height, width = result.size_hw
-        images.append({"id": len(images) + 1, "file_name": _image_file(result), "width": width, "height": height})
+        images.append({"id": len(images) + 1, "file_name": image_file(result), "width": width, "height": height})
         annotations += [
             one.to_coco(image_id=len(images), category_id=categories[one.concept], annotation_id=annotation_id)
             for annotation_id, one in enumerate(result, start=len(annotations) + 1)
@@ -93,7 +101,7 @@ def _yolo(results: Iterable[ImageResult], path: Path) -> None:
         _number(classes, _concepts(result), first=0)
         lines = "".join(yolo_lines(one.mask, classes[one.concept]) for one in result)
         write.write_bytes(lines.encode(), path / "labels" / f"{result.name}.txt")
-        images.append(f"./images/{_image_file(result)}\n")  # YOLO finds the labels of images/ in labels/ beside it
+        images.append(f"./images/{image_file(result)}\n")  # YOLO finds the labels of images/ in labels/ beside it
         del result
     write.write_bytes("".join(images).encode(), path / "images.txt")
     # A JSON string is a YAML string, whatever the concept is called.
@@ -120,7 +128,7 @@ def _voc_annotation(result: ImageResult) -> bytes:
     """Boxes are of whole masks; VOC counts pixels from 1, and the last one is inside."""
     height, width = result.size_hw
     root = ElementTree.Element("annotation")
-    _add(root, filename=_image_file(result))
+    _add(root, filename=image_file(result))
     _add(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
     _add(root, segmented=1)
     for one in result:
@@ -174,13 +182,11 @@ def _indices(result: ImageResult, numbers: Sequence[int]) -> UInt8[Array, "h w"]
     return indices
 
 
-def _image_file(result: ImageResult) -> str:
-    return result.name + (result.source.suffix if result.source else ".png")
-
-
 FORMATS = {
     "coco": Format(_coco, "one COCO JSON file: images, categories by concept, annotations with RLE, box and score"),
     "yolo": Format(_yolo, "a folder for a YOLO trainer: labels/NAME.txt, images.txt and data.yaml; holes are filled"),
     "voc": Format(_voc, "a folder as PASCAL VOC: palette PNGs of classes and of objects, XML with boxes, labelmap.txt"),
     "palette": Format(_palette, "a folder of palette PNGs as DAVIS: index = number of the object, see objects.txt"),
+    "mots": Format(mots, "one text file as KITTI MOTS: a line an object and frame, with RLE", of_video=True),
+    "coco_video": Format(coco_video, "one JSON file as YouTube-VIS: an object's RLE in every frame", of_video=True),
 }

@@ -29,6 +29,7 @@ class Segmentation:
     box_xyxy: x0, y0, x1, y1 of the mask in pixels, inclusive; None when the mask is empty.
     points_xy, labels: the prompt points that found it, in pixels of the image; 1 inside the object, 0 outside.
     similarity: the location confidence map: cosine of each patch to the concept, -1..1, padding cut off.
+    track_id: the object's number for the whole of a video, from 1; None in a photo.
     """
 
     concept: str
@@ -41,6 +42,7 @@ class Segmentation:
     points_xy: Float[Array, "n 2"]
     labels: Float[Array, "n"]
     similarity: Float[Array, "hv wv"]
+    track_id: int | None = None
 
     @property
     def area_px(self) -> int:

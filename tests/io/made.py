@@ -36,3 +36,28 @@ def image(name: str, *segmentations: Segmentation, source: Path | None = None, *
     size_hw = segmentations[0].mask.shape if segmentations else (2, 3)
     known: dict[str, Any] = {"size_hw": size_hw, "read": lambda: np.full((*size_hw, 3), 100, np.uint8)}
     return ImageResult(name, segmentations=segmentations, source=source, **(known | changes))
+
+
+def frame(number: int, *segmentations: Segmentation, **changes: Any) -> ImageResult:
+    """A frame of a video of four a second, 2 x 3 unless masks say otherwise."""
+    return image(f"walk_{number}", *segmentations, time=number / 4, **changes)
+
+
+# Both are in the first frame, where they share a pixel; neither is in the second; tom alone is in the third.
+VIDEO = [
+    frame(
+        0,
+        segmentation(mask_of("##.", "##."), "rex", track_id=1),
+        segmentation(mask_of(".##", "..."), "tom", track_id=2),
+    ),
+    frame(
+        1,
+        segmentation(mask_of("#..", "..."), "rex", track_id=1, present=False),
+        segmentation(mask_of("#..", "..."), "tom", track_id=2, present=False),
+    ),
+    frame(
+        2,
+        segmentation(mask_of("...", "..."), "rex", track_id=1),
+        segmentation(mask_of("...", "..#"), "tom", track_id=2),
+    ),
+]

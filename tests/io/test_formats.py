@@ -4,6 +4,7 @@ import gc
 import json
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from persam.errors import OutputError
 from persam.io import rle
 from persam.io.formats import FORMATS, export
 from persam.io.results import ImageResult
-from tests.io.made import image, mask_of, rows_of, segmentation
+from tests.io.made import VIDEO, image, mask_of, rows_of, segmentation
 
 REX = mask_of("##....", "##....", "......", "......")
 SECOND_REX = mask_of("......", "......", "......", "#....#")
@@ -34,12 +35,20 @@ YARD = image("yard", segmentation(GUESS, "rex", present=False), segmentation(TOM
 ALBUM = [PARK, BEACH, YARD]
 
 
-# --- every format of the table
+# --- every format of the table, on photos or on the frames of a video
+
+
+def accepted_by(name: str) -> list[ImageResult]:
+    """Several are present in the first, nothing is in the second."""
+    return VIDEO if FORMATS[name].of_video else ALBUM
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("album", [[], [BEACH], [PARK], ALBUM], ids=["no image", "nothing present", "several", "album"])
-def test_whatever_was_found_can_be_written(tmp_path: Path, name: str, album: list[ImageResult]) -> None:
+@pytest.mark.parametrize(
+    "part", [slice(0), slice(1, 2), slice(1), slice(3)], ids=["no image", "nothing present", "several", "all"]
+)
+def test_whatever_was_found_can_be_written(tmp_path: Path, name: str, part: slice) -> None:
+    album = accepted_by(name)[part]
     path = export(iter(album), str(tmp_path / "deep" / "set"), format=name)
     assert path == tmp_path / "deep" / "set"
     assert path.exists()
@@ -50,8 +59,9 @@ def test_whatever_was_found_can_be_written(tmp_path: Path, name: str, album: lis
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_one_result_is_an_album_of_one(tmp_path: Path, name: str) -> None:
-    export(PARK, tmp_path / "one", format=name)
-    export([PARK], tmp_path / "list", format=name)
+    first = accepted_by(name)[0]
+    export(first, tmp_path / "one", format=name)
+    export([first], tmp_path / "list", format=name)
     one, several = (
         {file.relative_to(folder): file.read_bytes() for file in [folder, *folder.rglob("*")] if file.is_file()}
         for folder in (tmp_path / "one", tmp_path / "list")
@@ -70,7 +80,7 @@ def test_results_are_drawn_one_at_a_time_and_not_kept(tmp_path: Path, name: str)
             assert [mask() for mask in masks] == [None] * number
             mask = TOM.copy()
             masks.append(weakref.ref(mask))
-            yield image(f"image_{number}", segmentation(mask))
+            yield image(f"image_{number}", segmentation(mask, track_id=1))
             del mask
 
     export(album(), tmp_path / "set", format=name)
@@ -79,20 +89,22 @@ def test_results_are_drawn_one_at_a_time_and_not_kept(tmp_path: Path, name: str)
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_two_images_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
-    again = image("PARK", segmentation(REX))
-    with pytest.raises(OutputError, match=r"two images are called 'PARK', and the files of one .* as one album, or"):
-        export([PARK, again], tmp_path / "set", format=name)
+    first, second, _ = accepted_by(name)
+    again = replace(second, name=first.name.upper())
+    with pytest.raises(OutputError, match=r"two images are called '[A-Z0-9_]+', and the files of one .* as one album"):
+        export([first, again], tmp_path / "set", format=name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_place_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match=r"cannot write .*: a part of .* is a file, where a folder should be"):
-        export(ALBUM, tmp_path / "file" / "set", format=name)
+        export(accepted_by(name), tmp_path / "file" / "set", format=name)
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"no data set format 'gif': choose one of coco, yolo, voc, palette\."):
+    known = "coco, yolo, voc, palette, mots, coco_video"
+    with pytest.raises(OutputError, match=rf"no data set format 'gif': choose one of {known}\."):
         export(ALBUM, tmp_path / "set", format="gif")
     assert list(tmp_path.iterdir()) == []
 
