@@ -44,9 +44,14 @@ def nano():
 
 @pytest.fixture
 def quick_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PerSAM-F's thousand steps as thirty of thirty times the length; `method/test_scales.py` holds the real fit."""
+    """PerSAM-F's thousand steps as thirty of thirty times the length; `method/test_scales.py` holds the real fit.
+
+    Those of the published video recipe alike; `tracking/test_golden.py` holds its real fit.
+    """
     monkeypatch.setattr("persam.method.scales.STEPS", 30)
     monkeypatch.setattr("persam.method.scales.LEARNING_RATE", 3e-2)
+    monkeypatch.setattr("persam.tracking.official.STEPS", 30)
+    monkeypatch.setattr("persam.tracking.official.LEARNING_RATE", 1e-2)
 
 
 @pytest.fixture(scope="session")

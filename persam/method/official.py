@@ -76,20 +76,19 @@ def segment(backbone: Backbone, embedding: ImageEmbedding, concept: Concept) -> 
     """The concept in an image. Presence is never judged."""
     prior = locate(concept, embedding)
     last = cascade(backbone, embedding, prior, concept)[-1]
-    logits = _at_original(last.logits, embedding.frame)
+    logits = at_original(last.logits, embedding.frame)
     return Find(concept, prior, Decoded(logits, last.score), present=bool((logits > 0).any()))
 
 
 def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
     """Peak and trough of the similarity at the image's size; the peak alone for PerSAM-F, which has no guidance."""
     frame, similarity = embedding.frame, confidence_map(concept.feature, embedding)
-    finer = F.interpolate(similarity[None, None], scale_factor=4, mode="bilinear", align_corners=False)
-    full = frame.upscale(finer)[0, 0]
+    full = similarity_at_original(similarity, frame)
     if concept.recipe.tune:
-        return LocationPrior(frame.valid(similarity), _peak(full)[None], full.new_ones(1))
+        return LocationPrior(frame.valid(similarity), peaks(full), full.new_ones(1))
     return LocationPrior(
         similarity=frame.valid(similarity),
-        points_xy=torch.stack([_peak(full), _peak(-full)]),
+        points_xy=torch.cat([peaks(full), peaks(-full)]),
         labels=full.new_tensor([1.0, 0.0]),
         attention=_attention(full, frame),
     )
@@ -109,6 +108,23 @@ def cascade(backbone: Backbone, embedding: ImageEmbedding, prior: LocationPrior,
             break
         steps.append(step)
     return steps
+
+
+def similarity_at_original(similarity: Float[Tensor, "g g"], frame: Frame) -> Float[Tensor, "H W"]:
+    """The map that points are taken from: 4x the grid, then as SAM brings masks to the image's size."""
+    finer = F.interpolate(similarity[None, None], scale_factor=4, mode="bilinear", align_corners=False)
+    return frame.upscale(finer)[0, 0]
+
+
+def at_original(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "H W"]:
+    """A mask at the image's size."""
+    return frame.upscale(logits[None, None])[0, 0]
+
+
+def peaks(full: Float[Tensor, "H W"], count: int = 1) -> Float[Tensor, "n 2"]:
+    """The highest values' pixels, best first; they may be neighbours. Fewer where the image has fewer pixels."""
+    indices = full.flatten().topk(min(count, full.numel())).indices  # topk: the published choice among equal values
+    return torch.stack([indices % full.shape[1], indices // full.shape[1]], 1).float()
 
 
 def _first(backbone: Backbone, embedding: ImageEmbedding, prior: LocationPrior, concept: Concept) -> Step:
@@ -132,7 +148,7 @@ def _refined(
     """The best of three masks, prompted with points, the mask before and perhaps its box; None where it is empty."""
     prompt, box = replace(prior.prompt, mask_logits=before.logits[None, None]), None
     if with_box:
-        box = box_of(_at_original(before.logits, embedding.frame) > 0)
+        box = box_of(at_original(before.logits, embedding.frame) > 0)
         if box is None:
             return None
         prompt = replace(prompt, box_xyxy=prior.points_xy.new_tensor([box]))
@@ -159,12 +175,3 @@ def _attention(full: Float[Tensor, "H W"], frame: Frame) -> Float[Tensor, "g g"]
     scaled = (full - full.mean()) / spread
     size = (frame.grid_side, frame.grid_side)
     return F.interpolate(scaled[None, None], size, mode="bilinear", align_corners=False)[0, 0].sigmoid()
-
-
-def _peak(full: Float[Tensor, "H W"]) -> Float[Tensor, "2"]:
-    index = full.flatten().topk(1).indices[0]  # topk, not argmax: the published choice among equal values
-    return torch.stack([index % full.shape[1], index // full.shape[1]]).float()
-
-
-def _at_original(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "H W"]:
-    return frame.upscale(logits[None, None])[0, 0]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-STEPS = 1000
+STEPS = 1000  # of the image script; the video script's are in tracking/official.py
 LEARNING_RATE = 1e-3
 
 
@@ -19,20 +19,30 @@ def combine(values: Float[Tensor, "3 *hw"], weights: Float[Tensor, "3"]) -> Floa
     return (values * weights.view(3, *[1] * (values.ndim - 1))).sum(0)
 
 
-def fit_weights(masks: Sequence[Float[Tensor, "3 _ _"]], truths: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "3"]:
-    """The weights of the three masks, sum 1, that fit the references best: AdamW, cosine schedule, 1000 steps.
+def fit_weights(
+    masks: Sequence[Float[Tensor, "3 _ _"]],
+    truths: Sequence[Float[Tensor, "_ _"]],
+    *,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+) -> Float[Tensor, "3"]:
+    """The weights of the three masks, sum 1, that fit the references best: AdamW, cosine schedule.
 
     Args:
         masks: for every reference, the decoder's three masks as logits.
         truths: for every reference, the object's mask at the same size, 0 to 1.
+        steps: of the fit and of its schedule; `STEPS` when None.
+        learning_rate: of the first step; `LEARNING_RATE` when None.
     """
+    steps = STEPS if steps is None else steps
+    learning_rate = LEARNING_RATE if learning_rate is None else learning_rate
     flat = [(logits.flatten(1), truth.flatten()) for logits, truth in zip(masks, truths, strict=True)]
     with torch.inference_mode(False), torch.enable_grad():
         flat = [(logits.clone(), truth.clone()) for logits, truth in flat]
         two = torch.full((2,), 1 / 3, device=flat[0][0].device, requires_grad=True)
-        optimizer = torch.optim.AdamW([two], lr=LEARNING_RATE, eps=1e-4)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-        for _ in range(STEPS):
+        optimizer = torch.optim.AdamW([two], lr=learning_rate, eps=1e-4)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(steps):
             loss = torch.stack([dice_focal(_three(two) @ logits, truth) for logits, truth in flat]).mean()
             optimizer.zero_grad()
             loss.backward()
