@@ -54,7 +54,7 @@ FILES = {
     # the published recipe beside ours; the tracker holds either
     "tracking": (
         {"recipes", "motion", "target_model"},
-        {"official", "memory"},
+        {"official", "refine"},
         {"ours"},
         {"tracker"},
         {"track"},
