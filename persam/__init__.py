@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from persam.method.prompts import Box, Points, Polygon, Scribble
     from persam.method.recipes import RECIPES, Recipe
     from persam.model import PerSAM
+    from persam.tracking.track import track
+    from persam.tracking.tracker import Tracker
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "segment": "api",
+    "track": "tracking.track",
     "load": "api",
     "PerSAM": "model",
+    "Tracker": "tracking.tracker",
     "Concept": "method.concept",
     "ImageResult": "io.results",
     "Segmentation": "io.results",
@@ -48,8 +52,10 @@ __all__ = [
     "Recipe",
     "Scribble",
     "Segmentation",
+    "Tracker",
     "load",
     "segment",
+    "track",
 ]
 
 

@@ -65,6 +65,7 @@ FILES = {
         {"table", "report", "fit_location", "fit_verification"},
         {"benchmark", "calibrate"},
         {"predict", "sheet"},
+        {"tracked"},
         {"compare", "tables"},
     ),
     "cli": (

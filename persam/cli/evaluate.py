@@ -22,11 +22,11 @@ def evaluate(options: argparse.Namespace) -> int:
     given = {"shots": options.shots, "fold": options.fold, "seed": options.seed}
     episodes = benchmark.find(options.benchmark).episodes(options.data, **given)
 
-    from persam.eval import compare, predict, report, sheet, table
+    from persam.eval import compare, report, sheet, table
 
     recipes = [name for words in options.recipes or ["persam"] for name in words.split(",")]
     for name in recipes:
-        predict.check(name)
+        compare.check(name, options.benchmark)
     make_writable(options.output)
     table.start_table(options.csv)
     model = load_model(options)

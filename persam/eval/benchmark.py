@@ -36,12 +36,14 @@ class Benchmark:
     """A protocol: where its episodes come from and what is measured on their answers.
 
     options: which of shots, fold and seed the protocol has. overall: one more row, from all objects' answers.
+    of_video: whether the targets are frames in order, which a tracker can follow.
     """
 
     load: Callable[..., Iterator[Episode]]
     measure: Callable[[Iterable[Answer]], Metrics]
     options: tuple[str, ...] = ()
     overall: Callable[[Iterable[Iterable[Answer]]], Row] | None = None
+    of_video: bool = False
 
     def episodes(
         self, root: Path, *, shots: int | None = None, fold: int | None = None, seed: int | None = None
@@ -65,8 +67,8 @@ class Benchmark:
 _FEW_SHOT = ("fold", "shots", "seed")
 BENCHMARKS: Mapping[str, Benchmark] = {
     "perseg": Benchmark(perseg.episodes, scores.measure_masks),
-    "davis2016": Benchmark(davis.episodes_2016, scores.measure_video),
-    "davis2017": Benchmark(davis.episodes_2017, scores.measure_video),
+    "davis2016": Benchmark(davis.episodes_2016, scores.measure_video, of_video=True),
+    "davis2017": Benchmark(davis.episodes_2017, scores.measure_video, of_video=True),
     "fss1000": Benchmark(fss.episodes, scores.measure_masks, options=("shots", "seed")),
     "coco20i": Benchmark(coco20i.episodes, scores.measure_masks, options=_FEW_SHOT),
     "lvis92i": Benchmark(lvis92i.episodes, scores.measure_masks, options=_FEW_SHOT),

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from persam.errors import PerSAMError
 from persam.eval import ablation
-from persam.eval.benchmark import Evaluation, Predict, evaluate
+from persam.eval.benchmark import BENCHMARKS, Evaluation, Predict, Run, evaluate, find
 from persam.eval.predict import ORACLE, oracle_box, predictor, run_of
+from persam.eval.tracked import run_of_tracker, tracker_predictor
 from persam.model import PerSAM
+from persam.tracking.recipes import TRACKING_RECIPES
 
 # Given a recipe's name and what answers, it gives what answers the same and may tell somebody how far it is.
 Watch = Callable[[str, Predict], Predict]
@@ -31,14 +34,36 @@ def compare(
     """
     done = {}
     for name in dict.fromkeys(recipes):
-        is_oracle = name == ORACLE
-        asked = model if is_oracle else _with_recipe(model, name)
-        predict = watch(name, oracle_box(asked) if is_oracle else predictor(asked))
-        run = run_of(benchmark, asked, oracle=is_oracle)
-        done[name] = evaluate(run, predict, root, out, csv_path, shots=shots, fold=fold, seed=seed)
+        run, predict = _asked(model, benchmark, name)
+        done[name] = evaluate(run, watch(name, predict), root, out, csv_path, shots=shots, fold=fold, seed=seed)
     return done
 
 
-def _with_recipe(model: PerSAM, name: str) -> PerSAM:
-    recipe = ablation.parse(name)
-    return PerSAM(model.backbone, recipe=recipe, calibration=model.calibration, threshold=model.threshold)
+def check(recipe: str, benchmark: str) -> None:
+    """Nothing, where the recipe, the ablation or the ceiling of that name can be measured on the benchmark.
+
+    Raises:
+        PerSAMError: there is none, or it is a tracker's and the benchmark has no videos.
+    """
+    if recipe in TRACKING_RECIPES and not find(benchmark).of_video:
+        videos = ", ".join(name for name, one in BENCHMARKS.items() if one.of_video)
+        raise PerSAMError(f"{recipe!r} tracks through videos, and {benchmark} has none. Measure it on {videos}.")
+    if recipe == ORACLE or recipe in TRACKING_RECIPES:
+        return
+    try:
+        ablation.parse(recipe)
+    except PerSAMError as error:
+        more = f"{ORACLE}, which is told where the object is; for videos {', '.join(TRACKING_RECIPES)}"
+        raise PerSAMError(f"{error} Or {more}.") from error
+
+
+def _asked(model: PerSAM, benchmark: str, name: str) -> tuple[Run, Predict]:
+    if name == ORACLE:
+        return run_of(benchmark, model, oracle=True), oracle_box(model)
+    if name in TRACKING_RECIPES:
+        recipe = TRACKING_RECIPES[name]
+        return run_of_tracker(benchmark, model, recipe), tracker_predictor(model, recipe)
+    changed = PerSAM(
+        model.backbone, recipe=ablation.parse(name), calibration=model.calibration, threshold=model.threshold
+    )
+    return run_of(benchmark, changed), predictor(changed)

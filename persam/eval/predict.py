@@ -8,8 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
-from persam.errors import ConceptError, MaskError, PerSAMError
-from persam.eval import ablation
+from persam.errors import ConceptError, MaskError
 from persam.eval.benchmark import Predict, Run, Setting
 from persam.eval.episodes import Episode, Prediction, Target
 from persam.eval.table import source_digest
@@ -23,20 +22,6 @@ from persam.types import ImageEmbedding, Prompt
 
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is
 NO_POINTS, NO_LABELS = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-
-
-def check(recipe: str) -> None:
-    """Nothing, where the recipe, the ablation or the ceiling of that name can be measured.
-
-    Raises:
-        PerSAMError: there is none.
-    """
-    if recipe == ORACLE:
-        return
-    try:
-        ablation.parse(recipe)
-    except PerSAMError as error:
-        raise PerSAMError(f"{error} Or {ORACLE}, which is told where the object is.") from error
 
 
 def run_of(benchmark: str, model: PerSAM, *, oracle: bool = False) -> Run:
@@ -82,7 +67,7 @@ def predictor(model: PerSAM) -> Predict:
             found = iter(_found(model, target, known) if known else ())
             seconds = (time.perf_counter() - started) / len(concepts)
             yield tuple(
-                _nothing(target) if concept is None else _prediction(next(found), seconds) for concept in concepts
+                _nothing(target) if concept is None else prediction_of(next(found), seconds) for concept in concepts
             )
 
     return predict
@@ -131,7 +116,8 @@ def oracle_box(model: PerSAM) -> Predict:
     return predict
 
 
-def _prediction(found: Segmentation, seconds: float) -> Prediction:
+def prediction_of(found: Segmentation, seconds: float) -> Prediction:
+    """A segmentation as an answer that took so long."""
     presence = float(found.present) if found.presence is None else found.presence
     return Prediction(found.mask, found.score, presence, found.present, found.points_xy, found.labels, seconds)
 

@@ -17,6 +17,7 @@ from persam.eval.scores import FITTED
 from persam.eval.table import COLUMNS
 from persam.io.write import write_bytes
 from persam.method.recipes import RECIPES
+from persam.tracking.recipes import TRACKING_RECIPES
 
 BEGIN = "<!-- results: written by `python -m persam.eval.tables`, not by hand -->"
 END = "<!-- end of results -->"
@@ -44,7 +45,7 @@ TABLES = (
 ABLATION = "persam"  # the recipe whose variations are told
 # benchmark, and the CSV's column of it
 ABLATED = (("album", "iou"), ("album", "located"), ("perseg", "iou"), ("absence", "refused"), ("absence", "accepted"))
-RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", ORACLE)
+RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", *TRACKING_RECIPES, ORACLE)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -113,7 +114,7 @@ def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     order = [benchmark for benchmarks, _, _ in TABLES for benchmark in benchmarks]
     over = [row for row in rows if row["object"] in (MEAN, FITTED) and row["benchmark"] in order]
     last = {(*_key(row), row["object"]): row for row in over}
-    named = [row for row in last.values() if row["recipe"] in (*RECIPES, ORACLE)]
+    named = [row for row in last.values() if row["recipe"] in (*RECIPES, *TRACKING_RECIPES, ORACLE)]
     ranks = {recipe: place for place, recipe in enumerate(RECIPE_ORDER)}
     return sorted(
         named, key=lambda row: (order.index(row["benchmark"]), row["model"], ranks.get(row["recipe"], len(ranks)))

@@ -63,11 +63,11 @@ def _prompt_of(mask: Decoded, crop: Crop, box: Box, point_xy: Float[Tensor, "2"]
         points_xy=point[None, None],
         labels=point.new_ones(1, 1),
         box_xyxy=(point.new_tensor(box) - corner.repeat(2))[None],
-        mask_logits=_mask_prompt(mask.logits[crop.slices], frame)[None, None],
+        mask_logits=mask_prompt(mask.logits[crop.slices], frame)[None, None],
     )
 
 
-def _mask_prompt(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "m m"]:
+def mask_prompt(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "m m"]:
     """Logits over the crop as a mask prompt over its padded square, at 4x the grid."""
     side = 4 * frame.grid_side
     height, width = (max(1, round(extent * side / frame.input_size)) for extent in frame.input_hw)
@@ -88,7 +88,7 @@ def _choose(
     assert prompt.points_xy is not None
     three = torch.stack([keep_component(one, prompt.points_xy[0, 0], frame) for one in candidates.logits[row, 1:]])
     full, scores = frame.upscale(three[None])[0], candidates.predicted_iou[row, 1:]
-    agreement = _iou(full > 0, before > 0)
+    agreement = iou_with(full > 0, before > 0)
     best = int((scores + agreement).argmax())
     if agreement[best] < SAME:
         return mask
@@ -99,6 +99,6 @@ def _choose(
     return Decoded((mask.logits + refined) / 2, (mask.score + scores[best]) / 2)
 
 
-def _iou(masks: Tensor, other: Tensor) -> Float[Tensor, "n"]:
+def iou_with(masks: Tensor, other: Tensor) -> Float[Tensor, "n"]:
     shared = (masks & other).sum((1, 2))
     return shared / (masks | other).sum((1, 2)).clamp(min=1)

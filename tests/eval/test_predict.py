@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from persam.errors import PerSAMError
 from persam.eval import predict as predicting
 from persam.eval.benchmark import BENCHMARKS, evaluate
 from persam.eval.compare import compare
-from persam.eval.predict import ORACLE, check, oracle_box, predictor, run_of, weights_digest
+from persam.eval.predict import ORACLE, oracle_box, predictor, run_of, weights_digest
 from persam.eval.table import source_digest
 from persam.method.calibration import Presence
 from persam.method.recipes import PERSAM
@@ -195,11 +194,3 @@ def test_the_weights_digest_sees_the_decoder_too():
     assert one.fingerprint == other.fingerprint  # of the encoder alone
     assert weights_digest(one) == weights_digest(same)
     assert weights_digest(one) != weights_digest(other)
-
-
-def test_a_name_that_cannot_be_measured_is_answered_with_those_that_can():
-    check("official_persam")
-    check("persam@tune=True")
-    check(ORACLE)
-    with pytest.raises(PerSAMError, match=r"no recipe named 'best'.*official_persam_f.*Or oracle_box"):
-        check("best")
