@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-MASK_HELP = """\
-  MASK    where it is in REF: an image of REF's size (object light, rest black), or in words, in pixels of REF:
+
+def _mask_help(image: str) -> str:
+    return f"""\
+  MASK    where it is in {image}: an image of its size (object light, rest black), or in words, in its pixels:
             box:x0,y0,x1,y1           two corners
             "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
             "polygon:x,y;x,y;x,y"     its outline
             "scribble:x,y;x,y"        a line drawn over it"""
+
+
 SEGMENT_HELP = f"""\
 Find an object in photos.
 
   REF     a photo that shows the object
-{MASK_HELP}
+{_mask_help("REF")}
   TARGET  where to look for it: photos, folders, or patterns such as "album/*.jpg"
 
 Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo.
@@ -25,7 +29,15 @@ LEARN_HELP = f"""\
 Learn an object from one or more photos of it, and save it in a file of some dozen kilobytes.
 
   REF     a photo that shows the object
-{MASK_HELP}"""
+{_mask_help("REF")}"""
+TRACK_HELP = f"""\
+Follow objects through a video.
+
+  CLIP    a video file, a folder of frames as pictures, or a pattern such as "walk/*.png"
+{_mask_help("the frame --from")}
+
+Writes OUT/masks/*.png (palette files as in DAVIS: the index is the number of the object), OUT/overlay.mp4 (to look at,
+with the clip's sound) and OUT/results.jsonl, one line per frame. Several masks are several objects."""
 EVAL_HELP = """\
 Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
 
@@ -100,6 +112,8 @@ def command_line() -> argparse.ArgumentParser:
     )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
     _model_options(segment, model_help="; with --concept: the one it was learned with")
+
+    _track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
     learn = _command(commands, "learn", "learn an object from photos and save it", LEARN_HELP)
     learn.usage = "persam learn REF MASK [REF MASK]... -o FILE\n       persam learn REF LABELS --each -o FOLDER"
@@ -198,6 +212,75 @@ def _command(
     )
     command.set_defaults(run=run or name)
     return command
+
+
+def _track_options(track: argparse.ArgumentParser) -> None:
+    track.usage = (
+        "persam track CLIP MASK [MASK]... -o OUT\n"
+        "       persam track CLIP --labels FILE -o OUT\n"
+        "       persam track CLIP --concept FILE [--concept FILE]... -o OUT"
+    )
+    track.epilog = "example: persam track walk.mp4 rex.png -o tracked"
+    track.add_argument("inputs", nargs="+", metavar="CLIP MASK", help=argparse.SUPPRESS)
+    track.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
+    track.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="instead of masks, a map of labels, one number an object (0 background, 255 undecided), as a palette file",
+    )
+    track.add_argument(
+        "--concept",
+        dest="concepts",
+        action="append",
+        metavar="FILE",
+        help="instead of masks, what `persam learn` wrote: no frame needs a mask; give it again for more objects",
+    )
+    track.add_argument(
+        "--name",
+        dest="names",
+        action="append",
+        metavar="NAME",
+        help="what results call the object, once for each MASK (default: the files' names, or 'object 1' and so on)",
+    )
+    track.add_argument(
+        "--from",
+        dest="start",
+        type=int,
+        metavar="N",
+        help="the frame to begin with, to which masks belong, counted from 0 (default: 0; with --backward the last)",
+    )
+    track.add_argument("--to", type=int, metavar="N", help="the last frame to track (default: where the clip ends)")
+    track.add_argument("--every", type=int, default=1, metavar="N", help="track every N-th frame (default: all)")
+    track.add_argument(
+        "--backward", action="store_true", help="toward the beginning of the clip; overlay.mp4 still runs forward"
+    )
+    track.add_argument(
+        "--max-side",
+        type=int,
+        metavar="PX",
+        help="scale larger frames down to this many pixels; masks and places are given in the clip's own size",
+    )
+    track.add_argument("--cutout", action="store_true", help="write cutout.webm too: the objects alone, transparent")
+    track.add_argument(
+        "--export", choices=("coco_video", "mots"), help="write OUT/coco_video.json (YouTube-VIS) or OUT/mots.txt too"
+    )
+    track.add_argument("--no-overlay", action="store_true", help="write no overlay.mp4")
+    recipes = track.add_mutually_exclusive_group()
+    recipes.add_argument(
+        "--recipe",
+        dest="video_recipe",
+        metavar="RECIPE",
+        default="persam_video",
+        help="persam_video (the default), persam_video_fast, official_persam_video, official_persam_f_video",
+    )
+    recipes.add_argument(
+        "--fast",
+        dest="video_recipe",
+        action="store_const",
+        const="persam_video_fast",
+        help="short for --recipe persam_video_fast: one encoding a frame instead of two",
+    )
+    _network_options(track, model_help="; with --concept: the one it was learned with")
 
 
 def _model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:

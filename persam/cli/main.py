@@ -1,7 +1,7 @@
-"""What the shell's words do: `persam segment|learn|demo|eval|weights`.
+"""What the shell's words do: `persam segment|track|learn|demo|eval|weights`.
 
 Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted. Results go to
-the output folder and, as one JSON line per photo, to stdout; everything meant for people goes to stderr.
+the output folder and, as one JSON line per photo or frame, to stdout; everything meant for people goes to stderr.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import evaluate, segment, weights
+from persam.cli import evaluate, segment, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.errors import PerSAMError
@@ -48,6 +48,7 @@ def _help(options: argparse.Namespace) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "help": _help,
     "segment": segment.segment,
+    "track": track.track,
     "learn": segment.learn,
     "demo": evaluate.demo,
     "eval": evaluate.evaluate,

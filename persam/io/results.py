@@ -165,21 +165,22 @@ class ImageResult:
         return self.best.save(path, format=format)
 
     def overlay(self) -> UInt8[Array, "h w 3"]:
-        """The image with everything that is present drawn over it, each in a colour of its own.
+        """The image with everything that is present drawn over it, each in a colour of its own: in a video for life.
 
-        A single one comes with its box and prompt points; instances of one concept come with their numbers. Concepts
-        that are not present are named in a corner.
+        In a photo, a single one comes with its box and prompt points; instances of one concept come with their numbers.
+        Concepts that are not present are named in a corner.
         """
         rgb, present = self.read(), list(self)
         here = {one.concept for one in present}
         absent = dict.fromkeys(one.concept for one in self.segmentations if one.concept not in here)
-        if len(present) == 1 and not absent:
+        if len(present) == 1 and not absent and present[0].track_id is None:
             (one,) = present
             return draw.overlay(
                 rgb, one.mask, points_xy=one.points_xy, labels=one.labels, box=one.box_xyxy, label=one.label
             )
         instances = Counter(one.concept for one in present)
-        for number, one in enumerate(present):
+        for place, one in enumerate(present):
+            number = place if one.track_id is None else one.track_id - 1
             label = f"{one.instance} {one.label}" if instances[one.concept] > 1 else one.label
             rgb = draw.overlay(rgb, one.mask, colour=draw.COLOURS[number % len(draw.COLOURS)], label=label)
         if absent:

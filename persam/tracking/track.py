@@ -24,7 +24,7 @@ def track(
     model: str | Path | PerSAM = "nano",
     recipe: str | AnyTrackingRecipe = PERSAM_VIDEO,
     names: Sequence[str] | None = None,
-    start: int = 0,
+    start: int | None = None,
     stop: int | None = None,
     step: int = 1,
     backward: bool = False,
@@ -43,7 +43,7 @@ def track(
         model: a name or path as for `persam.load`, or a loaded PerSAM.
         recipe: a name of `persam.tracking.recipes.TRACKING_RECIPES`, or the recipe itself.
         names: what results call the objects that masks show; "object 1" and so on when not given.
-        start: the frame to begin with.
+        start: the frame to begin with; the first when not given, or backward the last.
         stop: the frame to end before; backward, the last frame to track.
         step: 2 tracks every second frame.
         backward: from `start` to the beginning of the clip instead of to its end.
@@ -66,7 +66,7 @@ def track(
     tracker = Tracker(ready, recipe=chosen)
     if concepts:
         tracker.add_concepts(concepts)
-    frames = clip.backward(start, 0 if stop is None else stop, step) if backward else clip.frames(start, stop, step)
+    frames = clip.backward(start, stop or 0, step) if backward else clip.frames(start or 0, stop, step)
     return _results(tracker, frames, [] if concepts else given, names)
 
 

@@ -1,6 +1,7 @@
 """A result is ready to look at, to save and to hand on; here are some made by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,15 @@ def test_several_objects_have_colours_of_their_own_and_no_points(monkeypatch):
         ("rex 0.75", blue, 0),
         ("tom 0.75", orange, 0),
     ]
+
+
+def test_a_tracked_object_keeps_its_colour_whoever_is_with_it(monkeypatch):
+    rex, tom = replace(found(), track_id=1), replace(segmentation(OTHER, "tom"), track_id=2)
+    orange = draw.COLOURS[1]
+    assert ("tom 0.75", orange, 0) in overlaid(monkeypatch, park(rex, tom))
+    assert overlaid(monkeypatch, park(tom)) == [("tom 0.75", orange, 0)]
+    last = replace(tom, track_id=len(draw.COLOURS) + 2)  # colours come again
+    assert overlaid(monkeypatch, park(last)) == [("tom 0.75", orange, 0)]
 
 
 def test_instances_of_one_concept_are_numbered(monkeypatch):

@@ -35,7 +35,7 @@ def test_results_come_while_frames_are_read():
 
 def test_backward_from_the_last_frame():
     last = mask(at_xyxy=(16, 20, 35, 39))
-    results = list(persam.track(clip(), last, model=colour_model(), start=5, backward=True))
+    results = list(persam.track(clip(), last, model=colour_model(), backward=True))
     assert [one.name for one in results] == ["00005", "00004", "00003", "00002", "00001", "00000"]
     assert boxes(results) == pytest.approx([16, 14, 12, 10, 8, 6], abs=2)
 

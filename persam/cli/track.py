@@ -1,0 +1,174 @@
+"""`persam track`. An edge, without logic of its own."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persam.cli.shell import load_model, make_writable, say
+from persam.errors import PerSAMError
+
+if TYPE_CHECKING:
+    from persam.io.video import Video
+    from persam.method.prompts import UserPrompt
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """What is tracked: masks and prompts in pixels of the frames as they are given, or concepts, which have names."""
+
+    given: list[Any]
+    names: list[str]
+    are_concepts: bool = False
+
+
+def track(options: argparse.Namespace) -> int:
+    """Words, clip and masks are tried before a model is loaded."""
+    from tqdm import tqdm
+
+    import persam
+    from persam.io.track_folder import NO_PYAV, TrackFolder
+    from persam.io.video import open_video
+    from persam.tracking.recipes import find
+
+    _check(options)
+    recipe = find(options.video_recipe)
+    clip = open_video(options.inputs[0], max_side=options.max_side)
+    places = _places(options, clip)
+    objects = _objects(options, clip)
+    make_writable(options.output)
+    folder = TrackFolder(
+        options.output,
+        clip,
+        places,
+        overlay=not options.no_overlay,
+        cutout=options.cutout,
+        export_as=options.export,
+    )
+    if folder.overlay_missing:
+        say(NO_PYAV)
+    model = load_model(options, options.model or (objects.given[0].backbone if objects.are_concepts else None))
+    results = persam.track(
+        clip,
+        objects.given,
+        model=model,
+        recipe=recipe,
+        names=None if objects.are_concepts else objects.names,
+        start=places.start,
+        stop=places[-1] + (0 if options.backward else 1),
+        step=options.every,
+        backward=options.backward,
+    )
+    present: Counter[str] = Counter()
+    frames = 0
+    with folder, tqdm(total=len(places), unit="frame", disable=None, file=sys.stderr) as bar:
+        for result in results:
+            record = folder.write(result)
+            del result  # before the next one is computed: one in memory at a time
+            present.update(one["concept"] for one in record["objects"] if one["present"])
+            frames += 1
+            bar.update()
+            tqdm.write(json.dumps(record), file=sys.stdout)
+            sys.stdout.flush()
+    counts = ", ".join(f"{name!r} in {present[name]}" for name in objects.names)
+    say(f"tracked {counts} of {frames} frames; results are in {options.output}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    ways = [len(options.inputs) > 1, options.labels is not None, options.concepts is not None]
+    if sum(ways) != 1:
+        raise PerSAMError("say what to track in one way: CLIP MASK..., CLIP --labels FILE, or CLIP --concept FILE.")
+    masks = len(options.inputs) - 1
+    if options.names and len(options.names) != masks:
+        raise PerSAMError(f"--name is given once for each MASK: {len(options.names)} names, {masks} masks.")
+    if options.every < 1:
+        raise PerSAMError(f"--every {options.every} leads nowhere: give 1 for every frame, 2 for every second one.")
+
+
+def _places(options: argparse.Namespace, clip: "Video") -> range:
+    """The frames that are tracked, in the order in which they are read."""
+    assert clip.count is not None  # only an iterator's is not known
+    last = clip.count - 1
+    if options.backward:
+        start = last if options.start is None else options.start
+        places = range(start, max(options.to or 0, 0) - 1, -options.every)
+    else:
+        start = options.start or 0
+        places = range(start, min(last if options.to is None else options.to, last) + 1, options.every)
+    clip.frames(start)  # says which frames there are, where it has none such
+    if not places:
+        raise PerSAMError(
+            f"there is no frame from {start} to --to {options.to}: --to is the last frame to track, after --from, or "
+            f"with --backward before it."
+        )
+    return places
+
+
+def _objects(options: argparse.Namespace, clip: "Video") -> _Objects:
+    if options.concepts:
+        from persam.method.concept import Concept
+
+        concepts = [Concept.load(path) for path in options.concepts]
+        return _Objects(concepts, [one.name for one in concepts], are_concepts=True)
+    if options.labels:
+        from persam.io.masks import read_labels
+
+        masks = read_labels(options.labels, clip.original_hw, image_name=options.inputs[0])
+        return _Objects([_scaled_mask(one, clip) for one in masks.values()], [f"object {label}" for label in masks])
+    import numpy as np
+
+    words = options.inputs[1:]
+    given = [_object(word, clip, options.inputs[0]) for word in words]
+    files = [Path(word).stem for word, one in zip(words, given, strict=True) if isinstance(one, np.ndarray)]
+    numbered = [f"object {number}" for number in range(1, len(words) + 1)]
+    return _Objects(given, options.names or (files if len(set(files)) == len(words) else numbered))
+
+
+def _object(word: str, clip: "Video", clip_name: str) -> Any:
+    from persam.io.masks import looks_inverted, read_mask
+    from persam.method.prompts import parse_prompt
+
+    prompt = parse_prompt(word)
+    if prompt is not None:
+        return _scaled_prompt(prompt, clip)
+    mask = read_mask(word, clip.original_hw, image_name=clip_name)
+    if looks_inverted(mask):
+        say(f"warning: {word} marks the border and most of {clip_name}; is it inverted? The object should be light.")
+    return _scaled_mask(mask, clip)
+
+
+def _scaled_mask(mask: Any, clip: "Video") -> Any:
+    """The mask in the size that --max-side gives the frames."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = clip.size_hw
+    if mask.shape == (height, width):
+        return mask
+
+    scaled = np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    if not scaled.any():
+        raise PerSAMError(f"a mask has no pixel left in frames of {width}x{height}. Give a larger --max-side.")
+    return scaled
+
+
+def _scaled_prompt(prompt: "UserPrompt", clip: "Video") -> "UserPrompt":
+    from persam.method.prompts import Box, Points, Polygon, Scribble
+
+    (height, width), (first_height, first_width) = clip.size_hw, clip.original_hw
+    if clip.size_hw == clip.original_hw:
+        return prompt
+
+    def scaled(places: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        return tuple((x * width / first_width, y * height / first_height) for x, y in places)
+
+    if isinstance(prompt, Box):
+        (x0, y0), (x1, y1) = scaled(((prompt.x0, prompt.y0), (prompt.x1, prompt.y1)))
+        return Box(x0, y0, x1, y1)
+    if isinstance(prompt, Points):
+        return Points(scaled(prompt.inside_xy), scaled(prompt.outside_xy))
+    return Polygon(scaled(prompt.corners_xy)) if isinstance(prompt, Polygon) else Scribble(scaled(prompt.line_xy))
