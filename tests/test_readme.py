@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demos import readme_picture
+from demos import readme_picture, readme_strip
 from persam.cli.arguments import command_line, joined
 from persam.eval import tables
 from persam.method.recipes import RECIPES
@@ -85,6 +85,19 @@ def test_the_picture_is_what_its_program_draws(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert len(said) == sum(len(targets) for _, _, targets, _ in readme_picture.ROWS)
     with Image.open(tmp_path / "made" / "found.jpg") as made, Image.open(ROOT / "docs" / "found.jpg") as shown:
+        assert made.size == shown.size
+
+
+@pytest.mark.slow
+def test_the_strip_is_what_its_program_draws(tmp_path, capsys):
+    assert "`python demos/readme_strip.py`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "](docs/tracked.jpg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    results = readme_strip.main(tmp_path / "tracked.jpg")
+    assert len(capsys.readouterr().out.splitlines()) == len(results) == readme_strip.FRAMES
+    assert {(one.concept, one.track_id) for result in results for one in result} == {("cat", 1), ("cup", 2)}
+    with_cup = [result["cup"].present for result in results]
+    assert (with_cup[0], with_cup[len(results) // 2], with_cup[-1]) == (True, False, True)  # it leaves and comes back
+    with Image.open(tmp_path / "tracked.jpg") as made, Image.open(ROOT / "docs" / "tracked.jpg") as shown:
         assert made.size == shown.size
 
 
