@@ -41,8 +41,9 @@ with the clip's sound) and OUT/results.jsonl, one line per frame. Several masks 
 EVAL_HELP = """\
 Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
 
-  NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and two protocols of our own
-          on DAVIS-2016's folder: album (a video as four photos) and absence (does it say "not here"?)
+  NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and three protocols of our
+          own on DAVIS-2016's folder: album (a video as four photos), absence (does it say "not here"?) and mosaic (two
+          videos side by side: does a tracker keep their objects apart?)
 
 A run that was stopped goes on where it was. Predictions made by other code, weights or settings are never reused.
 `persam eval calibrate` fits a model's calibration instead: without one, nothing is ever refused."""
@@ -144,7 +145,8 @@ def command_line() -> argparse.ArgumentParser:
         action="append",
         help="one or more, with commas or given again: persam (the default), persam_f, official_persam, "
         "official_persam_f, an ablation such as persam@verify=False (or @crop_refine=False, @tune=True), and "
-        "oracle_box, the mask of the truth's own box",
+        "oracle_box, the mask of the truth's own box; on videos also persam_video, persam_video_fast, "
+        "official_persam_video and official_persam_f_video",
     )
     evaluation.add_argument(
         "-o",

@@ -19,7 +19,7 @@ from PIL import Image
 
 from persam.errors import DataError, PerSAMError
 from persam.eval import scores
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, parts, perseg
+from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
@@ -75,6 +75,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "pascal_part": Benchmark(parts.pascal_episodes, scores.measure_masks, options=_FEW_SHOT),
     "paco_part": Benchmark(parts.paco_episodes, scores.measure_masks, options=_FEW_SHOT),
     "album": Benchmark(album.episodes, scores.measure_masks),
+    "mosaic": Benchmark(mosaic.episodes, scores.measure_mosaic, of_video=True),
     "absence": Benchmark(absence.episodes, scores.measure_presence, overall=scores.measure_fitted_presence),
 }
 
@@ -254,7 +255,8 @@ def _answers_of(episodes: Sequence[Episode], folder: Path) -> Iterator[Answer]:
 def _outline(episode: Episode, root: Path) -> list[object]:
     photos = [reference.photo for reference in episode.references] + [target.photo for target in episode.targets]
     places = [[photo.path.relative_to(root).as_posix(), photo.crop_xyxy] for photo in photos]
-    return [episode.name, places, [target.name for target in episode.targets]]
+    beside = [photo.beside.relative_to(root).as_posix() for photo in photos if photo.beside is not None]
+    return [episode.name, places, [target.name for target in episode.targets], *beside]
 
 
 def _record(folder: Path, episode: Episode) -> Path:

@@ -20,17 +20,23 @@ class Photo:
     """A photo, or the part of it that the protocol shows.
 
     crop_xyxy: x0, y0, x1, y1 in pixels, the last two exclusive; None for all of it.
+    beside: another photo of the same height, shown to the right of it.
     """
 
     path: Path
     crop_xyxy: Box | None = None
+    beside: Path | None = None
 
     def read(self) -> UInt8[Array, "h w 3"]:
-        try:
-            with Image.open(self.path) as image:
-                return _cropped(np.asarray(image.convert("RGB")), self.crop_xyxy)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be read as a photo: {error}. Download it again.") from error
+        rgb = _cropped(_pixels(self.path), self.crop_xyxy)
+        if self.beside is None:
+            return rgb
+        right = _pixels(self.beside)
+        if len(right) != len(rgb):
+            raise DataError(
+                f"{self.beside} is {len(right)} pixels high and {self.path} {len(rgb)}: they make no mosaic."
+            )
+        return np.concatenate([rgb, right], axis=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,22 @@ class CocoMask:
         return _cropped(draw(self.segments, size_hw), self.photo.crop_xyxy)
 
 
-MaskSource = MaskFile | CocoMask
+@dataclass(frozen=True)
+class HalfMask:
+    """A mask of the left or the right photo of a mosaic. other: the path of the other photo, whose half is empty."""
+
+    mask: MaskFile
+    other: Path
+    on_right: bool
+
+    def read(self) -> Bool[Array, "h w"]:
+        own = self.mask.read()
+        with Image.open(self.other) as image:
+            empty = np.zeros((len(own), image.width), bool)
+        return np.concatenate([empty, own] if self.on_right else [own, empty], axis=1)
+
+
+MaskSource = MaskFile | CocoMask | HalfMask
 
 
 @dataclass(frozen=True)
@@ -173,6 +194,14 @@ def check_fold(fold: int, folds: int) -> None:
 def check_shots(shots: int) -> None:
     if shots < 1:
         raise DataError(f"an episode needs at least one reference, got shots = {shots}.")
+
+
+def _pixels(path: Path) -> UInt8[Array, "h w 3"]:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as a photo: {error}. Download it again.") from error
 
 
 def _cropped(pixels: Shaped[Array, "h w *c"], crop_xyxy: Box | None) -> Shaped[Array, "hc wc *c"]:

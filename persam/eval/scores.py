@@ -33,6 +33,7 @@ class Metrics:
     accepted: share of photos with the object that were judged to hold it.
     jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
+    swapped: share of a mosaic's frames in which most of the mask lies in the other object's half.
     """
 
     iou: float | None = None
@@ -49,6 +50,7 @@ class Metrics:
     accepted: float | None = None
     auroc: float | None = None
     threshold: float | None = None
+    swapped: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,19 @@ def points_at(prediction: Prediction, truth: Bool[Array, "h w"]) -> bool | None:
     column, row = np.floor(prediction.points_xy[positive[0]] + 0.5).astype(int)
     height, width = truth.shape
     return bool(0 <= row < height and 0 <= column < width and truth[row, column])
+
+
+def measure_mosaic(answers: Iterable[Answer]) -> Metrics:
+    """J and F as `measure_video`, and how often the two objects are taken for each other."""
+    kept, swapped = [], []
+    for answer in answers:
+        kept.append(answer)
+        truth, mask = _truth(answer), answer.prediction.mask
+        if truth.any() and mask.any():
+            halves = [np.array_split(plane, 2, axis=1) for plane in (truth, mask)]
+            own, found = (bool(right.sum() > left.sum()) for left, right in halves)
+            swapped.append(own != found)
+    return replace(measure_video(kept), swapped=float(np.mean(swapped)) if swapped else 0.0)
 
 
 def measure_video(answers: Iterable[Answer]) -> Metrics:

@@ -37,6 +37,11 @@ TABLES = (
         (("J&F", "jf"), ("J", "j_mean"), ("F", "f_mean")),
     ),
     (
+        ("mosaic",),
+        "Two videos side by side, an object in each",
+        (("J&F", "jf"), ("taken for each other", "swapped")),
+    ),
+    (
         ("absence",),
         "Presence",
         (("absent refused", "refused"), ("present accepted", "accepted"), ("AUROC", "auroc")),

@@ -14,6 +14,7 @@ from persam.eval.scores import (
     mean_metrics,
     measure_fitted_presence,
     measure_masks,
+    measure_mosaic,
     measure_presence,
     measure_video,
     points_at,
@@ -55,6 +56,14 @@ def judged(presence: float, *, held: bool, present: bool) -> Answer:
     photo = Photo(Path("x.jpg"))
     truth = MaskFile(Path("x.png")) if held else None
     return Answer(Target("x", photo, truth), prediction(presence=presence, present=present))
+
+
+def test_a_mosaics_mask_that_lies_in_the_other_half_is_taken_for_the_other_object(answer):
+    left, right, both = pixels((0, 0), (1, 0)), pixels((3, 0)), pixels((0, 0), (2, 0), (3, 0))
+    frames = [(left, left), (left, right), (left, both), (left, pixels()), (pixels(), right), (right, right)]
+    metrics = measure_mosaic(answer(truth, prediction(mask)) for truth, mask in frames)
+    assert metrics.swapped == 2 / 4  # an empty mask or truth is no object
+    assert metrics.j_mean == pytest.approx((1 + 0 + 1 / 4 + 0 + 0) / 5)  # the last frame does not count
 
 
 def test_masks_are_summed_over_the_objects_photos(answer):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from persam.errors import DataError
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, parts, perseg
+from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg
 from persam.eval.episodes import Episode
 from tests.eval import folders
 from tests.eval.folders import block
@@ -96,6 +96,30 @@ def test_absence_shows_every_reference_the_photos_of_all_sequences(tmp_path):
     assert [target.truth is not None for target in first.targets] == [True] * 3 + [False] * 3
     assert [target.truth is not None for target in second.targets] == [False] * 3 + [True] * 3
     assert first.references[0].photo.path.parent.name == "a"
+
+
+def test_a_mosaic_shows_two_videos_side_by_side_and_asks_for_both_objects(tmp_path):
+    root = folders.davis(tmp_path, {"cat": 3, "ant": 5})
+    left, right = mosaic.episodes(root)
+    assert [one.name for one in (left, right)] == ["ant+cat_1", "ant+cat_2"]
+    assert left.together == right.together == "ant+cat"
+    assert names(left) == names(right) == ["00001", "00002"]  # as long as the shorter one
+    assert left.targets[0].photo.read().shape == (6, 16, 3)
+    assert left.targets[0].photo == right.targets[0].photo
+    own = folders.block(2, 1, 5, 4)
+    for episode, halves in ((left, (own, 6 * [8 * "0"])), (right, (6 * [8 * "0"], own))):
+        expected = np.array([[digit == "1" for digit in a + b] for a, b in zip(*halves, strict=True)])
+        np.testing.assert_array_equal(episode.references[0].mask.read(), expected)
+        np.testing.assert_array_equal(episode.targets[1].truth.read(), expected)
+
+
+def test_a_mosaic_needs_two_videos_of_one_height(tmp_path):
+    with pytest.raises(DataError, match=r"1 sequence in .*: a mosaic needs two"):
+        list(mosaic.episodes(folders.davis(tmp_path / "single", {"dog": 5})))
+    root = folders.davis(tmp_path / "heights", {"ant": 3, "cat": 3})
+    folders.photo(root / "JPEGImages" / "480p" / "cat" / "00001.jpg", size_hw=(9, 8))
+    with pytest.raises(DataError, match=r"9 pixels high and .* 6: they make no mosaic"):
+        next(mosaic.episodes(root)).targets[0].photo.read()
 
 
 def test_fss_asks_for_each_photo_of_the_test_classes_once(tmp_path):
