@@ -50,7 +50,8 @@ TABLES = (
 ABLATION = "persam"  # the recipe whose variations are told
 # benchmark, and the CSV's column of it
 ABLATED = (("album", "iou"), ("album", "located"), ("perseg", "iou"), ("absence", "refused"), ("absence", "accepted"))
-RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", *TRACKING_RECIPES, ORACLE)
+VIDEO_ORDER = ("official_persam_video", "official_persam_f_video", "persam_video", "persam_video_fast")
+RECIPE_ORDER = ("official_persam", "official_persam_f", "persam", "persam_f", *VIDEO_ORDER, ORACLE)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
