@@ -85,6 +85,11 @@ def anchored(track: Track, seen: Seen, mask: Bool[Array, "h w"]) -> Track:
     return replace(track, target=target, logits=logits, presence=None, age=0)
 
 
+def without(track: Track, mask: Bool[Array, "h w"]) -> Track:
+    """The track of another object, which does not have the pixels of the mask."""
+    return track if track.logits is None else replace(track, logits=np.where(mask, OUTSIDE, track.logits))
+
+
 def follow(model: PerSAM, seen: Seen, tracks: Sequence[Track], *, refined: int | None) -> list[Find]:
     """A find for each track, in order, as if each object were alone.
 

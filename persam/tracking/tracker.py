@@ -19,7 +19,7 @@ from persam.method.recipes import Recipe
 from persam.model import PerSAM
 from persam.tracking import official
 from persam.tracking.motion import flow_back, half_grey
-from persam.tracking.ours import Seen, Track, anchored, follow, learned
+from persam.tracking.ours import Seen, Track, anchored, follow, learned, without
 from persam.tracking.recipes import PERSAM_VIDEO, AnyTrackingRecipe, OfficialTrackingRecipe, find
 from persam.types import ImageEmbedding
 
@@ -136,7 +136,10 @@ class Tracker:
         marked = reference_mask(mask, self.model.backbone, self._last.embedding)
         place = names.index(wanted)
         seen = Seen.of(self._last.rgb, self._last.embedding, None)
-        self._tracks[place] = anchored(self._tracks[place], seen, marked)
+        self._tracks = [
+            anchored(track, seen, marked) if number == place else without(track, marked)
+            for number, track in enumerate(self._tracks)
+        ]
         corrected = tuple(
             _given(marked, wanted, self._tracks[place].track_id)
             if one.concept == wanted

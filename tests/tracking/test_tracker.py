@@ -104,6 +104,16 @@ def test_a_correction_may_be_a_box_or_points(mark):
     assert right["red"].present
 
 
+def test_what_a_correction_gives_to_one_object_is_taken_from_the_others():
+    tracker = Tracker(colour_model())
+    both = mask(at_xyxy=HERE) | mask(at_xyxy=THERE)
+    first = tracker.step(two(), [both, mask(at_xyxy=(0, 0, 3, 3))], names=["red", "blue"])
+    right = tracker.correct(first, mask(at_xyxy=THERE), concept="blue")
+    assert (right["red"].mask == mask(at_xyxy=HERE)).all()
+    red = tracker._tracks[0]
+    assert (red.logits > 0).sum() == mask(at_xyxy=HERE).sum()  # what the next frame starts from
+
+
 def test_a_frame_is_encoded_once_however_many_objects():
     model = colour_model()
     tracker, _ = started("persam_video_fast", model)
