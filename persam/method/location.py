@@ -73,8 +73,8 @@ def locate_next(
     posterior = (calibration.slope * ratio).sigmoid().masked_fill(taken, 0.0)
     floor = UNLIKELY / calibration.slope  # lower ratios would drown a small object beside them when smoothed
     likely = smooth(ratio.clamp(min=floor).masked_fill(taken, floor)).masked_fill(taken, BLOCKED)
-    column, row = _peak(likely)
-    points = [inside.new_tensor([column, row]), inside.new_tensor(_peak(-smooth(ratio)))]
+    column, row = peak_of(likely)
+    points = [inside.new_tensor([column, row]), inside.new_tensor(peak_of(-smooth(ratio)))]
     prior = LocationPrior(
         similarity=inside,
         points_xy=torch.stack([frame.patches_to_original(one) for one in points]),
@@ -113,10 +113,10 @@ def _part_peaks(
     features, colours, _ = cluster(Patches(prototypes.foreground, prototypes.foreground_colour), PARTS)
     similarity = patch_similarity(Patches.of_image(embedding), features, colours).T.reshape(-1, *posterior.shape)
     unlikely = posterior < min(0.5, float(posterior.max()))
-    return [posterior.new_tensor(_peak(one)) for one in similarity.masked_fill(unlikely, BLOCKED)]
+    return [posterior.new_tensor(peak_of(one)) for one in similarity.masked_fill(unlikely, BLOCKED)]
 
 
-def _peak(inside: Float[Tensor, "hv wv"]) -> tuple[int, int]:
+def peak_of(inside: Float[Tensor, "hv wv"]) -> tuple[int, int]:
     """Column and row of the highest value."""
     index = int(inside.argmax())
     return index % inside.shape[1], index // inside.shape[1]

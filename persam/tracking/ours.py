@@ -21,7 +21,7 @@ from persam.method.concept import Concept
 from persam.method.crop_refine import mask_prompt
 from persam.method.decode import at_original, keep_component
 from persam.method.find import Find
-from persam.method.location import locate, smooth
+from persam.method.location import locate, peak_of, smooth
 from persam.method.prototypes import Patches, log_ratio
 from persam.model import PerSAM
 from persam.sam.decoder import NO_GUIDANCE, Guidance
@@ -122,7 +122,8 @@ def _followed(model: PerSAM, seen: Seen, track: Track, *, refine: bool) -> Find 
         return None
     carried, frame = carry(track.logits, seen.flow), seen.frame
     posterior = _posterior(model, track, seen)
-    prior, asked = _prompts(model, seen, track, carried, posterior)
+    moved = mask_prompt(torch.from_numpy(carried).to(posterior.device), frame)
+    prior, asked = _prompts(model, seen, track, carried > 0, moved, posterior)
     answers = [model.backbone.decode(seen.embedding, prompt, guidance) for prompt, guidance in asked]
     points = [prompt.points_xy[0, 0] for prompt, _ in asked if prompt.points_xy is not None]
     masks = torch.stack(
@@ -133,7 +134,7 @@ def _followed(model: PerSAM, seen: Seen, track: Track, *, refine: bool) -> Find 
         ]
     )
     scores = torch.cat([answer.predicted_iou[0, 1:] for answer in answers])
-    looks, moves = _at_masks(posterior, masks, frame), _carried_at_masks(carried, masks, frame)
+    looks, moves = _at_masks(_padded(posterior, frame), masks), _at_masks(moved.sigmoid(), masks)
     inside = frame.valid(masks).sigmoid()
     agreement = _soft_iou(inside, frame.valid(looks))
     best = int((scores + APPEARANCE * agreement + MOTION * _soft_iou(inside, frame.valid(moves))).argmax())
@@ -146,10 +147,18 @@ def _followed(model: PerSAM, seen: Seen, track: Track, *, refine: bool) -> Find 
 
 
 def _prompts(
-    model: PerSAM, seen: Seen, track: Track, carried: Float32[Array, "h w"], posterior: Float[Tensor, "hv wv"]
+    model: PerSAM,
+    seen: Seen,
+    track: Track,
+    mask: Bool[Array, "h w"],
+    moved: Float[Tensor, "m m"],
+    posterior: Float[Tensor, "hv wv"],
 ) -> tuple[LocationPrior, list[tuple[Prompt, Guidance]]]:
-    """What the decoder is asked: by the carried mask, by the target model near it, by the concept anywhere."""
-    concept, frame, mask = track.concept, seen.frame, carried > 0
+    """What the decoder is asked: by the carried mask, by the target model near it, by the concept anywhere.
+
+    mask: the carried one. moved: its logits as a mask prompt.
+    """
+    concept, frame = track.concept, seen.frame
     assert concept.prototypes is not None
     log_odds = posterior.logit(eps=1e-4)
     near = log_odds
@@ -159,7 +168,7 @@ def _prompts(
         held = log_odds.masked_fill(cover < 0.5 * cover.max(), UNLIKELY)
         point = _peak(held, frame)[None, None]
         inside, box = point.new_ones(1, 1), point.new_tensor([box_of(mask)])
-        logits = mask_prompt(torch.from_numpy(carried).to(point.device), frame)[None, None]
+        logits = moved[None, None]
         asked = [
             (Prompt(point, inside, box, logits), NO_GUIDANCE),
             (Prompt(point, inside, None, logits), NO_GUIDANCE),
@@ -197,18 +206,14 @@ def _soft_iou(masks: Float[Tensor, "n h w"], other: Float[Tensor, "h w"]) -> Flo
     return torch.minimum(masks, other).sum((1, 2)) / torch.maximum(masks, other).sum((1, 2)).clamp(min=1)
 
 
-def _at_masks(posterior: Float[Tensor, "hv wv"], masks: Float[Tensor, "n h w"], frame: Frame) -> Float[Tensor, "h w"]:
-    """The posterior over the padded square, at the masks' resolution."""
+def _padded(posterior: Float[Tensor, "hv wv"], frame: Frame) -> Float[Tensor, "g g"]:
+    """The posterior over the padded square."""
     rows, columns = (frame.grid_side - side for side in posterior.shape)
-    square = F.pad(posterior, (0, columns, 0, rows))
-    return F.interpolate(square[None, None], masks.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+    return F.pad(posterior, (0, columns, 0, rows))
 
 
-def _carried_at_masks(
-    carried: Float32[Array, "H W"], masks: Float[Tensor, "n h w"], frame: Frame
-) -> Float[Tensor, "h w"]:
-    """The carried mask, 0 to 1, over the padded square, at the masks' resolution."""
-    square = mask_prompt(torch.from_numpy(carried).to(masks.device), frame).sigmoid()
+def _at_masks(square: Float[Tensor, "m m"], masks: Float[Tensor, "n h w"]) -> Float[Tensor, "h w"]:
+    """A map over the padded square, at the masks' resolution."""
     return F.interpolate(square[None, None], masks.shape[1:], mode="bilinear", align_corners=False)[0, 0]
 
 
@@ -224,6 +229,4 @@ def _distance(near: Bool[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
 
 def _peak(log_odds: Float[Tensor, "hv wv"], frame: Frame) -> Float[Tensor, "2"]:
     """The likeliest place, in pixels of the frame."""
-    index = int(smooth(log_odds).argmax())
-    column, row = index % log_odds.shape[1], index // log_odds.shape[1]
-    return frame.patches_to_original(log_odds.new_tensor([column, row]))
+    return frame.patches_to_original(log_odds.new_tensor(peak_of(smooth(log_odds))))
