@@ -91,11 +91,7 @@ class Folder:
         return {
             "concept": found.concept,
             "instance": found.instance,
-            "present": found.present,
-            "presence": None if found.presence is None else round(found.presence, 4),
-            "score": round(found.score, 4),
-            "box_xyxy": found.box_xyxy if found.present else None,
-            "area_px": found.area_px if found.present else 0,
+            **found.to_record(),
             "points_xy": [[round(float(x), 1), round(float(y), 1)] for x, y in found.points_xy],
             "labels": [int(label) for label in found.labels],
             "mask": None if mask is None else str(mask),

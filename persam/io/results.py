@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from persam.errors import PerSAMError
+from persam.geometry import box_of
 from persam.io import draw, mask_files
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +45,32 @@ class Segmentation:
     similarity: Float[Array, "hv wv"]
     track_id: int | None = None
 
+    @classmethod
+    def of_mask(
+        cls,
+        concept: str,
+        mask: Bool[Array, "h w"],
+        *,
+        score: float,
+        present: bool,
+        presence: float | None = None,
+        track_id: int | None = None,
+    ) -> "Segmentation":
+        """One whose mask is known without a search: no points, no location map."""
+        return cls(
+            concept,
+            instance=1,
+            mask=mask,
+            score=score,
+            presence=presence,
+            present=present,
+            box_xyxy=box_of(mask),
+            points_xy=np.zeros((0, 2), np.float32),
+            labels=np.zeros(0, np.float32),
+            similarity=np.zeros((0, 0), np.float32),
+            track_id=track_id,
+        )
+
     @property
     def area_px(self) -> int:
         return int(self.mask.sum())
@@ -65,6 +92,17 @@ class Segmentation:
         return mask_files.to_coco(
             self.mask, image_id=image_id, category_id=category_id, annotation_id=annotation_id, score=self.score
         )
+
+    def to_record(self) -> dict[str, Any]:
+        """What a line of results.jsonl says of it, ready for JSON; of what is not present, no box and no area."""
+        return {
+            "concept": self.concept,
+            "present": self.present,
+            "presence": None if self.presence is None else round(self.presence, 4),
+            "score": round(self.score, 4),
+            "box_xyxy": self.box_xyxy if self.present else None,
+            "area_px": self.area_px if self.present else 0,
+        }
 
     @property
     def label(self) -> str:

@@ -181,32 +181,18 @@ def _indices(result: ImageResult) -> UInt8[Array, "h w"]:
 
 
 def _object(one: Segmentation, mask: Path) -> Record:
-    return {
-        "id": one.track_id,
-        "concept": one.concept,
-        "present": one.present,
-        "presence": None if one.presence is None else round(one.presence, 4),
-        "score": round(one.score, 4),
-        "box_xyxy": one.box_xyxy if one.present else None,
-        "area_px": one.area_px if one.present else 0,
-        "mask": str(mask) if one.present else None,
-    }
+    return {"id": one.track_id, **one.to_record(), "mask": str(mask) if one.present else None}
 
 
 def _saved(record: Record, indices: UInt8[Array, "h w"], read: Callable[[], UInt8[Array, "h w 3"]]) -> ImageResult:
     """A frame's result as its record and its mask file hold it."""
     segmentations = tuple(
-        Segmentation(
+        Segmentation.of_mask(
             one["concept"],
-            instance=1,
-            mask=indices == one["id"],
+            indices == one["id"],
             score=one["score"],
-            presence=one["presence"],
             present=one["present"],
-            box_xyxy=one["box_xyxy"],
-            points_xy=np.zeros((0, 2), np.float32),
-            labels=np.zeros(0, np.float32),
-            similarity=np.zeros((1, 1), np.float32),
+            presence=one["presence"],
             track_id=one["id"],
         )
         for one in record["objects"]

@@ -20,7 +20,7 @@ from persam.model import PerSAM
 from persam.tracking import official
 from persam.tracking.motion import flow_back, half_grey
 from persam.tracking.ours import Seen, Track, anchored, follow, learned, without
-from persam.tracking.recipes import PERSAM_VIDEO, AnyTrackingRecipe, OfficialTrackingRecipe, find
+from persam.tracking.recipes import PERSAM_VIDEO, AnyTrackingRecipe, OfficialTrackingRecipe, TrackingRecipe, find
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
@@ -33,8 +33,6 @@ class _Frame:
     rgb: UInt8[Array, "h w 3"]
     embedding: ImageEmbedding
     grey: UInt8[Array, "hs ws"]
-    name: str
-    time: float | None
 
 
 class Tracker:
@@ -102,14 +100,15 @@ class Tracker:
         called = self._called(masks, names)
         self._check(pixels, called)
         embedding = self.model.backbone.encode([pixels])
-        frame = _Frame(pixels, embedding, half_grey(pixels), name or f"{self._turn:05d}", time)
+        frame = _Frame(pixels, embedding, half_grey(pixels))
         marks = [reference_mask(one, self.model.backbone, embedding) for one in masks]
         if self._official is not None:
             segmentations = self._official.step(frame.rgb, embedding, marks, called)
         else:
             segmentations = self._step(frame, marks, called)
+        name = name or f"{self._turn:05d}"
         self._last, self._turn = frame, self._turn + 1
-        self._shown = ImageResult(frame.name, _size(pixels), tuple(segmentations), lambda: pixels, time=time)
+        self._shown = ImageResult(name, _size(pixels), tuple(segmentations), lambda: pixels, time=time)
         return self._shown
 
     @torch.inference_mode()
@@ -152,7 +151,7 @@ class Tracker:
     def _step(self, frame: _Frame, masks: Sequence[Bool[Array, "h w"]], names: Sequence[str]) -> list[Segmentation]:
         flow = None if self._last is None else flow_back(frame.grey, self._last.grey)
         seen, known = Seen.of(frame.rgb, frame.embedding, flow), list(self._tracks)
-        crop = getattr(self.recipe, "crop_refine", False) and bool(known)
+        crop = isinstance(self.recipe, TrackingRecipe) and self.recipe.crop_refine and bool(known)
         finds = follow(self.model, seen, known, refined=self._turn % len(known) if crop else None)
         finds = _apart(finds)
         self._tracks = [learned(self.model, track, seen, one) for track, one in zip(known, finds, strict=True)]
@@ -240,19 +239,7 @@ def _apart(finds: Sequence[Find]) -> list[Find]:
 
 def _given(mask: Bool[Array, "h w"], name: str, number: int) -> Segmentation:
     """A mask that was given, as a result."""
-    return Segmentation(
-        concept=name,
-        instance=1,
-        mask=mask,
-        score=1.0,
-        presence=None,
-        present=bool(mask.any()),
-        box_xyxy=box_of(mask),
-        points_xy=np.zeros((0, 2), np.float32),
-        labels=np.zeros(0, np.float32),
-        similarity=np.zeros((0, 0), np.float32),
-        track_id=number,
-    )
+    return Segmentation.of_mask(name, mask, score=1.0, present=bool(mask.any()), track_id=number)
 
 
 def _size(rgb: UInt8[Array, "h w 3"]) -> tuple[int, int]:
