@@ -69,7 +69,8 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"arguments", "shell"},
+        {"texts", "shell"},
+        {"arguments"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_model, make_writable, one_line, say
+from persam.cli.shell import load_concepts, load_model, make_writable, one_line, read_mark, say
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def segment(options: argparse.Namespace) -> int:
     album = list(iter_targets(targets))  # nothing is read yet, but a folder that is not there is noticed
     make_writable(options.output)
     if options.concepts:
-        concepts = _concepts(options.concepts)
+        concepts = load_concepts(options.concepts)
         folder = _folder(options, [concept.name for concept in concepts])
         model = load_model(options, options.model or concepts[0].backbone)
     else:
@@ -47,12 +47,6 @@ def segment(options: argparse.Namespace) -> int:
         return next(model.segment(target.source, concepts, max_instances=most))
 
     return _tell(folder.search(album, ask), [concept.name for concept in concepts], len(album), options.output)
-
-
-def _concepts(paths: list[str]) -> "list[Concept]":
-    from persam.method.concept import Concept
-
-    return [Concept.load(path) for path in paths]
 
 
 def _folder(options: argparse.Namespace, names: list[str]) -> "Folder":
@@ -121,13 +115,6 @@ def _model_and_concept(options: argparse.Namespace, pairs: list[str], *, name: s
 
 def _reference(image: str, mask: str) -> tuple[Any, Any]:
     from persam.io.images import read_image
-    from persam.io.masks import looks_inverted, read_mask
-    from persam.method.prompts import parse_prompt
 
-    rgb, prompt = read_image(image), parse_prompt(mask)
-    if prompt is not None:
-        return rgb, prompt
-    pixels = read_mask(mask, rgb.shape[:2], image_name=image)
-    if looks_inverted(pixels):
-        say(f"warning: {mask} marks the border and most of {image}; is it inverted? The object should be light.")
-    return rgb, pixels
+    rgb = read_image(image)
+    return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)

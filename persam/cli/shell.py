@@ -3,14 +3,15 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persam.errors import NotCalibratedWarning, OutputError
 
 if TYPE_CHECKING:
+    from persam.method.concept import Concept
     from persam.model import PerSAM
 
 
@@ -57,6 +58,26 @@ def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM
         base=options.base,
         pixels=options.pixels,
     )
+
+
+def load_concepts(paths: Sequence[str]) -> "list[Concept]":
+    from persam.method.concept import Concept
+
+    return [Concept.load(path) for path in paths]
+
+
+def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
+    """The prompt that a word says, or the mask of the file that it names; warns of one that looks inverted."""
+    from persam.io.masks import looks_inverted, read_mask
+    from persam.method.prompts import parse_prompt
+
+    prompt = parse_prompt(word)
+    if prompt is not None:
+        return prompt
+    mask = read_mask(word, image_hw, image_name=image_name)
+    if looks_inverted(mask):
+        say(f"warning: {word} marks the border and most of {image_name}; is it inverted? The object should be light.")
+    return mask
 
 
 def make_writable(folder: Path) -> None:

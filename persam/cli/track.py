@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_model, make_writable, say
+from persam.cli.shell import load_concepts, load_model, make_writable, read_mark, say
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _places(options: argparse.Namespace, clip: "Video") -> range:
 
 def _objects(options: argparse.Namespace, clip: "Video") -> _Objects:
     if options.concepts:
-        from persam.method.concept import Concept
-
-        concepts = [Concept.load(path) for path in options.concepts]
+        concepts = load_concepts(options.concepts)
         return _Objects(concepts, [one.name for one in concepts], are_concepts=True)
     if options.labels:
         from persam.io.masks import read_labels
@@ -129,16 +127,10 @@ def _objects(options: argparse.Namespace, clip: "Video") -> _Objects:
 
 
 def _object(word: str, clip: "Video", clip_name: str) -> Any:
-    from persam.io.masks import looks_inverted, read_mask
-    from persam.method.prompts import parse_prompt
+    import numpy as np
 
-    prompt = parse_prompt(word)
-    if prompt is not None:
-        return _scaled_prompt(prompt, clip)
-    mask = read_mask(word, clip.original_hw, image_name=clip_name)
-    if looks_inverted(mask):
-        say(f"warning: {word} marks the border and most of {clip_name}; is it inverted? The object should be light.")
-    return _scaled_mask(mask, clip)
+    mark = read_mark(word, clip.original_hw, image_name=clip_name)
+    return _scaled_mask(mark, clip) if isinstance(mark, np.ndarray) else _scaled_prompt(mark, clip)
 
 
 def _scaled_mask(mask: Any, clip: "Video") -> Any:
