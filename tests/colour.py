@@ -52,6 +52,9 @@ class ColourBackbone:
         maps = [_colours(rgb, frame) for rgb, frame in zip(images, frames, strict=True)]
         return ImageEmbedding(torch.stack(maps), frames, tuple(map(_digest, images, frames)))
 
+    def at_input(self, size: int) -> "ColourBackbone":
+        return self
+
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
         self.prompts.append(prompt)
         rows = len(prompt)

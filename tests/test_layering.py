@@ -63,7 +63,7 @@ FILES = {
         {"episodes", "metrics", "ablation"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
-        {"benchmark", "calibrate"},
+        {"benchmark", "calibrate", "track_cost"},
         {"predict", "sheet"},
         {"tracked"},
         {"compare", "tables"},
@@ -71,7 +71,7 @@ FILES = {
     "cli": (
         {"texts", "shell"},
         {"arguments"},
-        {"segment", "track", "evaluate", "weights"},
+        {"segment", "track", "evaluate", "bench", "weights"},
         {"main"},
     ),
 }

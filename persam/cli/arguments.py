@@ -137,6 +137,17 @@ def command_line() -> argparse.ArgumentParser:
     )
     _network_options(calibration)
 
+    bench = _subcommands(_command(commands, "bench", "measure what persam costs here"), "WHAT")
+    tracking = _command(bench, "track", "time a tracked frame, in plain encodings of one", run="bench track")
+    tracking.add_argument("--memory", action="store_true", help="instead, the memory that a long clip takes")
+    tracking.add_argument("--frames", type=int, metavar="N", help="(default: 40, with --memory 10,000)")
+    tracking.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    tracking.add_argument(
+        "--csv", type=Path, default=Path("data/results/track_cost.csv"), help="the table that grows (%(default)s)"
+    )
+    tracking.set_defaults(recipe=None)
+    _network_options(tracking)
+
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")
     _command(actions, "list", "show every model, its size and whether it is here", run="weights list")

@@ -1,5 +1,6 @@
 """What every backbone can do: encode images once, answer prompts many times."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
@@ -47,6 +48,10 @@ class Backbone(Protocol):
         """
         ...
 
+    def at_input(self, size: int) -> "Backbone":
+        """The same network with a square input of another size in pixels; itself where it has only one size."""
+        ...
+
 
 class EncoderMaps(NamedTuple):
     """What an image encoder gives that has more than SAM's one map; see `ImageEmbedding`."""
@@ -63,7 +68,8 @@ class SamBackbone:
 
     Args:
         model: the network, in evaluation mode, with `pixel_mean` and `pixel_std` for RGB 0..255. `batch_size`, where
-            it has one, is how many images go through its encoder at once on an accelerator; else one.
+            it has one, is how many images go through its encoder at once on an accelerator; else one. `any_size`,
+            where it is set, says that its encoder is convolutional and takes inputs of any size.
         name: what results and concepts call it.
         fingerprint: identifies its weights.
     """
@@ -72,8 +78,9 @@ class SamBackbone:
         self.model = cast(Any, model.requires_grad_(False))  # its parts are known by name, not by type
         self.name = name
         self.fingerprint = fingerprint
-        self.input_size: int = self.model.prompt_encoder.input_image_size[0]
-        self.stride = self.input_size // self.model.prompt_encoder.image_embedding_size[0]
+        self.prompt_encoder = self.model.prompt_encoder
+        self.input_size: int = self.prompt_encoder.input_image_size[0]
+        self.stride = self.input_size // self.prompt_encoder.image_embedding_size[0]
         self.batch_size: int = getattr(model, "batch_size", 1)
 
     @property
@@ -105,7 +112,7 @@ class SamBackbone:
 
     @torch.inference_mode()
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
-        encoder, rows = self.model.prompt_encoder, len(prompt)
+        encoder, rows = self.prompt_encoder, len(prompt)
         frames = embedding.frames if len(embedding) == rows else embedding.frames * rows
         points = box = None
         if prompt.points_xy is not None and prompt.labels is not None:
@@ -125,6 +132,17 @@ class SamBackbone:
             fine=None if fine is None else (fine[0].expand(rows, -1, -1, -1), fine[1].expand(rows, -1, -1, -1)),
         )
         return Candidates(logits, predicted_iou)
+
+    def at_input(self, size: int) -> "SamBackbone":
+        """The same network, sharing its weights, with an input of `size` pixels (a multiple of its stride)."""
+        if not getattr(self.model, "any_size", False) or size == self.input_size:
+            return self
+        grid = size // self.stride
+        other, encoder = copy.copy(self), copy.copy(self.prompt_encoder)
+        encoder.image_embedding_size, encoder.input_image_size = (grid, grid), (size, size)
+        encoder.mask_input_size = (4 * grid, 4 * grid)
+        other.prompt_encoder, other.input_size = encoder, size
+        return other
 
     def _square(self, small: UInt8[Array, "hi wi 3"]) -> Float[Tensor, "3 s s"]:
         """The normalised image at the top left of the padded square, whose padding is 0."""

@@ -150,6 +150,7 @@ class NanoSam(nn.Module):
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)
     batch_size = 16
+    any_size = True
 
     def __init__(self, input_size: int = INPUT_SIZE):
         super().__init__()

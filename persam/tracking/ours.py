@@ -21,10 +21,9 @@ from persam.method.concept import Concept
 from persam.method.crop_refine import mask_prompt
 from persam.method.decode import at_original, keep_component
 from persam.method.find import Find
-from persam.method.location import locate, peak_of, smooth
+from persam.method.location import confidence_map, peak_of, smooth
 from persam.method.prototypes import Patches, log_ratio
 from persam.model import PerSAM
-from persam.sam.decoder import NO_GUIDANCE, Guidance
 from persam.tracking.motion import OUTSIDE, carry
 from persam.tracking.refine import refine_track
 from persam.tracking.target_model import TargetModel
@@ -123,9 +122,9 @@ def _followed(model: PerSAM, seen: Seen, track: Track, *, refine: bool) -> Find 
     carried, frame = carry(track.logits, seen.flow), seen.frame
     posterior = _posterior(model, track, seen)
     moved = mask_prompt(torch.from_numpy(carried).to(posterior.device), frame)
-    prior, asked = _prompts(model, seen, track, carried > 0, moved, posterior)
-    answers = [model.backbone.decode(seen.embedding, prompt, guidance) for prompt, guidance in asked]
-    points = [prompt.points_xy[0, 0] for prompt, _ in asked if prompt.points_xy is not None]
+    prior, asked = _prompts(seen, track, carried > 0, moved, posterior)
+    answers = [model.backbone.decode(seen.embedding, prompt) for prompt in asked]
+    points = [prompt.points_xy[0, 0] for prompt in asked if prompt.points_xy is not None]
     masks = torch.stack(
         [
             keep_component(one, point, frame)
@@ -147,19 +146,17 @@ def _followed(model: PerSAM, seen: Seen, track: Track, *, refine: bool) -> Find 
 
 
 def _prompts(
-    model: PerSAM,
     seen: Seen,
     track: Track,
     mask: Bool[Array, "h w"],
     moved: Float[Tensor, "m m"],
     posterior: Float[Tensor, "hv wv"],
-) -> tuple[LocationPrior, list[tuple[Prompt, Guidance]]]:
-    """What the decoder is asked: by the carried mask, by the target model near it, by the concept anywhere.
+) -> tuple[LocationPrior, list[Prompt]]:
+    """What the decoder is asked: by the carried mask with its box and without, and by what the object looks like.
 
     mask: the carried one. moved: its logits as a mask prompt.
     """
-    concept, frame = track.concept, seen.frame
-    assert concept.prototypes is not None
+    frame = seen.frame
     log_odds = posterior.logit(eps=1e-4)
     near = log_odds
     asked = []
@@ -170,17 +167,14 @@ def _prompts(
         inside, box = point.new_ones(1, 1), point.new_tensor([box_of(mask)])
         logits = moved[None, None]
         asked = [
-            (Prompt(point, inside, box, logits), NO_GUIDANCE),
-            (Prompt(point, inside, None, logits), NO_GUIDANCE),
-            (Prompt(point, inside, box), NO_GUIDANCE),
+            Prompt(point, inside, box, logits),
+            Prompt(point, inside, None, logits),
         ]
         near = log_odds - DISTANCE * _distance(cover > LEAST_COVER)
     points = torch.stack([_peak(near, frame), _peak(-log_odds, frame)])
-    asked.append((Prompt(points[None], points.new_tensor([[1.0, 0.0]])), NO_GUIDANCE))
-    prior = locate(concept, concept.prototypes, seen.embedding, model.calibration).prior
-    guidance = Guidance(None if prior.attention is None else prior.attention[None])
-    asked.append((prior.prompt, guidance))
-    return replace(prior, points_xy=points, labels=points.new_tensor([1.0, 0.0])), asked
+    similarity = frame.valid(confidence_map(track.concept.feature, seen.embedding))
+    prior = LocationPrior(similarity, points, points.new_tensor([1.0, 0.0]))
+    return prior, [*asked, prior.prompt]
 
 
 def _posterior(model: PerSAM, track: Track, seen: Seen) -> Float[Tensor, "hv wv"]:

@@ -43,6 +43,9 @@ class Rehearsed:
     def encode(self, images, *, fills=None) -> ImageEmbedding:
         raise AssertionError("the image is encoded already")
 
+    def at_input(self, size: int) -> "Rehearsed":
+        return self
+
     def decode(self, embedding: ImageEmbedding, prompt: Prompt, guidance: Guidance = NO_GUIDANCE) -> Candidates:
         self.asked.append((prompt, guidance))
         masks, scores = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -32,6 +32,9 @@ class Bright:
         )
         return ImageEmbedding(torch.zeros(len(images), 3, GRID, GRID), frames, tuple(map(str, range(len(images)))))
 
+    def at_input(self, size):
+        return self
+
     def decode(self, embedding, prompt, guidance=NO_GUIDANCE):
         self.asked.append((prompt, guidance))
         logits = torch.full((len(embedding), 4, 16, 16), -5.0)

@@ -252,3 +252,22 @@ def test_everything_stays_on_the_device_of_the_weights(backbone):
 
 def test_nothing_is_left_to_train(backbone):
     assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
+
+
+def test_nano_takes_inputs_of_another_size_with_the_same_weights_and_others_their_own_alone(backbone):
+    small = backbone.at_input(256)
+    if backbone.name != "nano":
+        assert small is backbone
+        return
+    pixels = image(1, 90, 160)
+    built = nano.NanoSam(256).eval()  # the same network made for that size
+    built.load_state_dict(backbone.model.state_dict())
+    expected = SamBackbone(built, name="nano", fingerprint="0")
+    prompt = Prompt(torch.tensor([[[80.0, 45.0]]]), torch.ones(1, 1), torch.tensor([[20.0, 10.0, 120.0, 80.0]]))
+    shown = (small.encode([pixels]), expected.encode([pixels]))
+    assert shown[0].features.shape[-1] == 256 // STRIDE
+    assert torch.equal(shown[0].features, shown[1].features)
+    masks = [one.decode(maps, prompt) for one, maps in zip((small, expected), shown, strict=True)]
+    assert torch.equal(masks[0].logits, masks[1].logits)
+    assert torch.equal(masks[0].predicted_iou, masks[1].predicted_iou)
+    assert backbone.encode([pixels]).features.shape[-1] == backbone.input_size // STRIDE  # itself, it has not changed
