@@ -37,7 +37,9 @@ def carry(logits: Float32[Array, "h w"], flow: Float32[Array, "hs ws 2"]) -> Flo
     height, width = logits.shape
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     full = cv2.resize(flow, (width, height)) * scale
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    places = (x + full[..., 0], y + full[..., 1])
-    moved = cv2.remap(logits, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=OUTSIDE)
+    x, y = (
+        full[..., 0] + np.arange(width, dtype=np.float32),
+        full[..., 1] + np.arange(height, dtype=np.float32)[:, None],
+    )
+    moved = cv2.remap(logits, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=OUTSIDE)
     return np.asarray(moved, np.float32)
