@@ -59,6 +59,12 @@ FILES = {
         {"tracker"},
         {"track"},
     ),
+    # the loss needs torch alone; layouts of other trainers are made from pairs
+    "dreambooth": (
+        {"loss", "pairs"},
+        {"dataset", "layouts"},
+        {"prepare", "score"},
+    ),
     "eval": (
         {"episodes", "metrics", "ablation"},
         {"datasets", "scores", "demo"},
