@@ -75,7 +75,8 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell"},
+        {"texts", "shell", "action"},
+        {"dreambooth"},
         {"arguments"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from persam.cli import dreambooth
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 
 
@@ -136,6 +137,15 @@ def command_line() -> argparse.ArgumentParser:
         help="fit the presence curve alone; every other number stays as the model's calibration has it",
     )
     _network_options(calibration)
+
+    training = _subcommands(
+        _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"
+    )
+    for name, action in dreambooth.ACTIONS.items():
+        parser = _command(training, name, action.summary, action.text, run=f"dreambooth {name}")
+        action.options(parser)
+        if action.segments:
+            _network_options(parser)
 
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")
