@@ -11,7 +11,6 @@ gradient of the loss with respect to the prediction outside the mask.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +18,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from persam.errors import DreamBoothError
-
-Normalize = Literal["area", "none"]
 
 
 def masked_mse(
@@ -30,7 +27,7 @@ def masked_mse(
     *,
     weighting: Float[Tensor, "..."] | None = None,
     floor: float = 0.0,
-    normalize: Normalize = "area",
+    normalize: str = "area",
     dilate: int = 0,
 ) -> Float[Tensor, "b"]:
     """The mean squared error of each sample where its mask is, in float32, before any weighting by SNR.
@@ -77,7 +74,7 @@ class MaskedLoss:
     """
 
     floor: float = 0.0
-    normalize: Normalize = "area"
+    normalize: str = "area"
     dilate: int = 0
     unmasked: float = 0.0
 
