@@ -61,9 +61,9 @@ FILES = {
     ),
     # the loss needs torch alone; layouts of other trainers are made from pairs
     "dreambooth": (
-        {"loss", "pairs"},
-        {"dataset", "layouts"},
-        {"prepare", "score"},
+        {"loss", "pairs", "layouts", "sheet"},
+        {"dataset", "preparation", "score"},
+        {"train"},
     ),
     "eval": (
         {"episodes", "metrics", "ablation"},
@@ -76,6 +76,8 @@ FILES = {
     ),
     "cli": (
         {"texts", "shell", "action"},
+        {"dreambooth_prepare", "dreambooth_score"},
+        {"dreambooth_train"},
         {"dreambooth"},
         {"arguments"},
         {"segment", "track", "evaluate", "weights"},
