@@ -61,8 +61,8 @@ FILES = {
     ),
     # the loss needs torch alone; layouts of other trainers are made from pairs
     "dreambooth": (
-        {"loss", "pairs", "layouts", "sheet"},
-        {"dataset", "preparation", "score"},
+        {"loss", "pairs", "layouts", "sheet", "features"},
+        {"dataset", "preparation", "scoring"},
         {"train"},
     ),
     "eval": (

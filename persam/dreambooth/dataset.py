@@ -94,7 +94,9 @@ class MaskedPhotos(Dataset[MaskedPhoto]):
         photo = _resize(rgb, size_hw, Image.Resampling.LANCZOS)
         cover = _resize(mask.astype(np.uint8) * np.uint8(255), size_hw, Image.Resampling.BOX)
         top, left = (
-            crop_start(cover.any(axis=1 - axis), self.resolution, None if self.center_crop else draws.random())
+            crop_start(
+                np.asarray(cover.any(axis=1 - axis)), self.resolution, None if self.center_crop else draws.random()
+            )
             for axis in (0, 1)
         )
         window = slice(top, top + self.resolution), slice(left, left + self.resolution)

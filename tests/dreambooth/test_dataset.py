@@ -115,8 +115,9 @@ def test_a_mask_thinner_than_a_pixel_is_kept_in_shares(tmp_path):
     assert int((item.mask > 0).sum()) == 10
 
 
-def test_iterating_ends(tmp_path):
-    assert len(list(MaskedPhotos([write_pair(tmp_path, "a")], resolution=64))) == 1
+def test_there_is_no_item_beyond_the_last(tmp_path):
+    with pytest.raises(IndexError):
+        MaskedPhotos([write_pair(tmp_path, "a")], resolution=64)[1]
 
 
 def test_a_transparent_or_turned_file_is_read_as_it_is_shown(tmp_path):
@@ -125,7 +126,7 @@ def test_a_transparent_or_turned_file_is_read_as_it_is_shown(tmp_path):
     exif[0x0112] = 6  # lay on its side
     with Image.open(pair.image) as image:
         image.transpose(Image.Transpose.ROTATE_90).save(pair.image, exif=exif)
-    [item] = MaskedPhotos([pair], resolution=64)
+    item = MaskedPhotos([pair], resolution=64)[0]
     assert item.original_hw == (64, 160)
 
 
