@@ -1,6 +1,10 @@
-"""The commands of `persam dreambooth`. An edge, without logic of its own."""
+"""The commands of `persam dreambooth`: a line each."""
 
+from persam.cli import dreambooth_prepare, dreambooth_score, dreambooth_train
 from persam.cli.action import Action
 
-# Those that train come from `persam.cli.dreambooth_train`: one line, `**dreambooth_train.ACTIONS`.
-ACTIONS: dict[str, Action] = {}
+ACTIONS: dict[str, Action] = {
+    **dreambooth_prepare.ACTIONS,
+    **dreambooth_train.ACTIONS,
+    **dreambooth_score.ACTIONS,
+}

@@ -33,6 +33,26 @@ Follow objects through a video.
 
 Writes OUT/masks/*.png (palette files as in DAVIS: the index is the number of the object), OUT/overlay.mp4 (to look at,
 with the clip's sound) and OUT/results.jsonl, one line per frame. Several masks are several objects."""
+PREPARE_HELP = f"""\
+Make a folder to train DreamBooth from: photos of an object, each with a mask of it, checked.
+
+  REF     a photo that shows the object
+{_mask_help("REF")}
+  PHOTO   what to train on: photos, folders, or patterns such as "rex/*.jpg"; with REF among them, its mask is MASK
+
+A photo that cannot be read, does not show the object, or whose mask is doubtful is refused and named, with the reason.
+Writes DIR/images and DIR/masks as the trainer of --for pairs them, captions, DIR/report.jsonl (an answer a line) and
+DIR/sheet.jpg: look at it before you train. Photos are upright copies without metadata. With several --concept a photo
+is used once for each that it shows, as NAME_<concept>."""
+SCORE_HELP = f"""\
+Say of generated pictures whether they show the object, and how much it looks like the one of the references.
+
+  REF      a photo that shows the object
+{_mask_help("REF")}
+  SAMPLE   generated pictures, folders of them, or patterns such as "samples/*.png"
+
+Presence says whether it is the object (0 to 1), fidelity how similar its parts are, each to the best of the other's,
+within the masks: what is around it does not count. Fidelity compares runs on one object; it is no mark of quality."""
 EVAL_HELP = """\
 Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
 
