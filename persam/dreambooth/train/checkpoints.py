@@ -150,9 +150,9 @@ def load(accelerator: Any, folder: Path, record: dict[str, Any]) -> int:
         saved = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         step = int(saved.pop("step"))
         differing = [
-            f"--{name} was {saved['options'].get(name)}, now {value}"
+            f"--{name} was {saved['options'][name]}, now {value}"
             for name, value in record["options"].items()
-            if saved["options"].get(name) != value
+            if saved["options"].get(name, value) != value
         ]
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DreamBoothError(f"{folder} is damaged ({error}). Go on from an earlier checkpoint.") from error

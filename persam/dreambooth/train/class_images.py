@@ -31,7 +31,7 @@ def draw_class_images(
 ) -> None:
     """Fills the folder of the class up to `num_class_images`, each process its share, before anything is trained.
 
-    A picture depends on its number and the seed alone, so that a stopped run goes on where it was.
+    A picture depends on its number and the seed alone (rounding apart), so that a stopped run goes on where it was.
     """
     assert options.class_prompt  # options see to it
     there = class_files(options.class_dir)

@@ -121,7 +121,9 @@ def _save_lora(family: Family, folder: Path) -> Path:
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft.utils import get_peft_model_state_dict
 
-    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(family.network))
+    layers = get_peft_model_state_dict(family.network)
+    if family.part == "unet":  # the older names of layers, which other programs read too; transformers never had them
+        layers = convert_state_dict_to_diffusers(layers)
     part = f"part.{LORA}"
     type(family.pipe).save_lora_weights(
         folder,

@@ -72,15 +72,15 @@ def vae(channels: int = 4, *, shift: float | None = None, quant: bool = True):
     ).eval()
 
 
-def unet(cross: int, *, channels: int = 4, **more):
+def unet(cross: int, *, in_channels: int = 4, **more):
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
         block_out_channels=(8, 16),
         layers_per_block=1,
         sample_size=8,
-        in_channels=channels,
-        out_channels=channels,
+        in_channels=in_channels,
+        out_channels=4,
         norm_num_groups=4,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
