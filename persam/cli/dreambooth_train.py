@@ -2,45 +2,62 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from persam.cli.action import Action
+from persam.cli.dreambooth_prepare import add_preparing_options, prepared
 from persam.cli.shell import say
+from persam.cli.texts import RUN_HELP, TRAIN_HELP
+from persam.errors import PerSAMError
 
-TRAIN_HELP = """\
-Train a diffusion model on the photos of a folder that `persam dreambooth prepare` wrote: the object counts, what is
-around it does not. A LoRA for SD 1.5, SDXL or SD 3, or with --full the whole UNet of SD 1.5.
+if typing.TYPE_CHECKING:
+    from persam.dreambooth.train.options import TrainOptions
 
-The options have the names that they have in diffusers' DreamBooth examples. It begins by saying how many photos are
-masked, and OUTPUT_DIR/masks.jpg shows how; --dry-run ends there.
-
-Ctrl-C finishes the step, writes a checkpoint and says how to go on. On several GPUs:
-  accelerate launch -m persam.cli.main dreambooth train ..."""
 INTERRUPTED = 130
+PHOTOS = "photos"  # in OUTPUT_DIR: what `run` prepares
 
 
 def train(options: argparse.Namespace) -> int:
     """Runs one training, with a bar of its steps."""
+    return _trained(train_options(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepares and trains. The model is looked at first: preparing takes minutes too."""
     from persam.dreambooth.train import model
+    from persam.dreambooth.train.checkpoints import checkpoints
+
+    given = train_options(options, instance_data_dir=options.output_dir / PHOTOS)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PerSAMError("run is for one process: prepare first, then launch `persam dreambooth train` on several.")
+    model.find_family(given)
+    model.need_diffusers()
+    if not checkpoints(given.output_dir):  # those are made of photos that were prepared
+        answers = prepared(options, given.instance_data_dir, "diffusers")
+        used = sum(one.name is not None for one in answers)
+        say(f"{used} of {len(answers)} photos have masks; look at {given.instance_data_dir / 'sheet.jpg'}")
+    return _trained(given)
+
+
+def _trained(given: "TrainOptions") -> int:
     from persam.dreambooth.train.run import train
 
-    given = train_options(options)
-    model.need_diffusers()
-    model.hush()
     with _bar(given.max_train_steps) as bar:
 
         def done(step: int, loss: float) -> None:
             bar.update(step - bar.n)
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
-        end = train(given, say=say, step_done=done)
+        end = train(given, say=say, step_done=done, hush=True)
     return INTERRUPTED if end.stopped else 0
 
 
-def add_train_options(command: argparse.ArgumentParser, *, without: tuple[str, ...] = ()) -> None:
+def add_train_options(command: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
     """An option for each field of `TrainOptions`, under its name; `without` those that something else decides."""
     from persam.dreambooth.train.options import TrainOptions
 
@@ -48,7 +65,7 @@ def add_train_options(command: argparse.ArgumentParser, *, without: tuple[str, .
     for one in dataclasses.fields(TrainOptions):
         if one.name in without:
             continue
-        words = [f"--{one.name}", *([f"--{one.name.replace('_', '-')}"] if "_" in one.name else [])]
+        words = [*_MORE_WORDS.get(one.name, ()), f"--{one.name}"]
         text = one.metadata["help"].replace("%", "%%")
         if kinds[one.name] is bool:
             command.add_argument(*words, action="store_true", help=text)
@@ -67,7 +84,27 @@ def add_train_options(command: argparse.ArgumentParser, *, without: tuple[str, .
         )
 
 
-def train_options(options: argparse.Namespace, **decided: Any) -> Any:
+def _only_train_options(command: argparse.ArgumentParser) -> None:
+    command.usage = "persam dreambooth train --pretrained_model_name_or_path DIR --instance_data_dir DIR [option]..."
+    command.epilog = (
+        "example: persam dreambooth train --pretrained_model_name_or_path sdxl --instance_data_dir training "
+        "--instance_prompt 'a photo of sks dog' --mixed_precision fp16 -o rex-lora"
+    )
+    add_train_options(command)
+
+
+def add_run_options(command: argparse.ArgumentParser) -> None:
+    command.usage = (
+        "persam dreambooth run REF MASK PHOTO... --pretrained_model_name_or_path DIR [-o OUTPUT_DIR]\n"
+        "       persam dreambooth run --concept FILE PHOTO... --pretrained_model_name_or_path DIR [-o OUTPUT_DIR]"
+    )
+    command.epilog = "example: persam dreambooth run rex.jpg rex_mask.png rex/ --pretrained_model_name_or_path sdxl"
+    command.add_argument("inputs", nargs="+", metavar="REF MASK PHOTO", help=argparse.SUPPRESS)
+    add_preparing_options(command)
+    add_train_options(command, without=("instance_data_dir", "mask_data_dir"))
+
+
+def train_options(options: argparse.Namespace, **decided: Any) -> "TrainOptions":
     """The options of a run, of the command line and of what was decided otherwise."""
     from persam.dreambooth.train.options import TrainOptions
 
@@ -81,6 +118,7 @@ def _reader(kind: Any) -> Any:
     return inner[0] if inner else kind
 
 
+_MORE_WORDS = {"output_dir": ("-o",), "dry_run": ("--dry-run",)}
 _METAVARS = {int: "N", float: "X", Path: "DIR"}
 
 
@@ -92,9 +130,12 @@ def _bar(steps: int) -> Any:
 
 ACTIONS = {
     "train": Action(
-        summary="train a diffusion model on prepared photos, the object alone",
+        summary="train a text-to-image model on prepared photos, on the object alone",
         text=TRAIN_HELP,
-        options=add_train_options,
+        options=_only_train_options,
         run=train,
+    ),
+    "run": Action(
+        summary="prepare an album and train on it", text=RUN_HELP, options=add_run_options, run=run, segments=True
     ),
 }

@@ -44,6 +44,22 @@ A photo that cannot be read, does not show the object, or whose mask is doubtful
 Writes DIR/images and DIR/masks as the trainer of --for pairs them, captions, DIR/report.jsonl (an answer a line) and
 DIR/sheet.jpg: look at it before you train. Photos are upright copies without metadata. With several --concept a photo
 is used once for each that it shows, as NAME_<concept>."""
+TRAIN_HELP = """\
+Train a text-to-image model on the photos of a folder that `persam dreambooth prepare` wrote: the object counts, what is
+around it does not. A LoRA for SD 1.5, SDXL or SD 3, or with --full the whole UNet of SD 1.5.
+
+Options have the names that they have in diffusers' DreamBooth examples. It begins by saying how many photos are masked,
+and OUTPUT_DIR/masks.jpg shows how; --dry-run ends there. Ctrl-C finishes the step, writes a checkpoint and says how to
+go on. On several GPUs: accelerate launch -m persam.cli.main dreambooth train ..."""
+RUN_HELP = f"""\
+From an album to a trained model: `persam dreambooth prepare` into OUTPUT_DIR/photos, then `persam dreambooth train`.
+
+  REF     a photo that shows the object
+{_mask_help("REF")}
+  PHOTO   what to train on: photos, folders, or patterns such as "rex/*.jpg"; with REF among them, its mask is MASK
+
+With --dry-run the photos are prepared and nothing is trained: look at OUTPUT_DIR/photos/sheet.jpg. With
+--resume_from_checkpoint latest a stopped run goes on, on the photos that it prepared."""
 SCORE_HELP = f"""\
 Say of generated pictures whether they show the object, and how much it looks like the one of the references.
 

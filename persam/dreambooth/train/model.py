@@ -166,6 +166,8 @@ def _index(name: str, revision: str | None) -> dict[str, Any]:
         raise DreamBoothError(
             f"{folder} is a single file. Convert it once: diffusers' from_single_file, then save_pretrained."
         )
+    if name.count("/") != 1 or name[0] in "/.~":  # the hub's names are owner/name
+        raise DreamBoothError(f"there is no folder {name}. Check the path of the model.")
     need_diffusers()
     from diffusers import DiffusionPipeline
 

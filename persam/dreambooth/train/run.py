@@ -29,6 +29,7 @@ def train(
     *,
     say: Callable[[str], None] = lambda line: None,
     step_done: Callable[[int, float], None] = lambda step, loss: None,
+    hush: bool = False,
 ) -> Trained:
     """Trains, and writes the weights to `output_dir`.
 
@@ -36,6 +37,7 @@ def train(
         options: of the run.
         say: gets lines for a person: the proof that masking is on, warnings, where things are.
         step_done: gets each optimizer step's number, from 1, and its loss.
+        hush: stop the bars and remarks of diffusers and transformers, in all of the process.
 
     Raises:
         PerSAMError: options, photos, masks, the model or the disk do not allow it; the message says what to do.
@@ -62,6 +64,8 @@ def train(
     )
     checkpoints.make_writable(options.output_dir)
     model.need_diffusers()
+    if hush:
+        model.hush()
     accelerator = _accelerator(options)
     main = accelerator.is_main_process
     tell = say if main else lambda line: None

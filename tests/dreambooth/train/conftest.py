@@ -31,16 +31,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs of one process with settings of their own: accelerate keeps the first ones for good. Two steps a picture."""
-    import sys
-
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    monkeypatch.setattr("persam.dreambooth.train.families.STEPS", 2)
-    yield
-    if "accelerate" in sys.modules:
-        from accelerate.state import AcceleratorState
-
-        AcceleratorState._reset_state(reset_partial_state=True)
+    with tiny.on_the_cpu(monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Which family a folder is, found before anything of it is loaded."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_what_a_family_has_not_is_said(kind: str, more: dict, complaint: str, tm
     with pytest.raises(DreamBoothError) as error:
         find_family(options(folder_of(kind, tmp_path), **more))
     assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["/none/model", "./model", "a/b/c", "model"])
+def test_a_path_that_is_not_there_is_no_question_to_the_hub(name: str, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DreamBoothError, match=f"there is no folder {re.escape(name)}. Check the path"):
+        find_family(TrainOptions(pretrained_model_name_or_path=name, instance_data_dir=Path("rex")))
 
 
 def test_a_folder_a_file_and_a_damaged_index_are_told_apart(tmp_path):

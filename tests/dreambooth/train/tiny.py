@@ -1,8 +1,12 @@
 """Stable Diffusion 1.5, XL and 3 in a few hundred kilobytes: their real classes with random weights, made offline."""
 
 import string
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 
 WORDS = ("a", "photo", "of", "sks", "dog")
@@ -175,3 +179,15 @@ def sd3(folder: Path) -> Path:
 
 
 BUILD = {"sd15": sd15, "sdxl": sdxl, "sd3": sd3}
+
+
+@contextmanager
+def on_the_cpu(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs of one process with settings of their own: accelerate keeps the first ones for good. Two steps a picture."""
+    patch.setenv("ACCELERATE_USE_CPU", "true")
+    patch.setattr("persam.dreambooth.train.families.STEPS", 2)
+    yield
+    if "accelerate" in sys.modules:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
