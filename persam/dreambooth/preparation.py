@@ -108,7 +108,8 @@ def prepare(
         for target in album:
             for seen in _ask(target, known, model, min_score):
                 done = writer.write(seen, target.name)
-                sheet.add(done.name or target.name, seen.rgb, seen.mask, done.reason)
+                reason = done.reason if seen.rgb is not None else "cannot be read"
+                sheet.add(done.name or target.name, seen.rgb, seen.mask, reason)
                 answers.append(done)
                 if watch:
                     watch(done)
