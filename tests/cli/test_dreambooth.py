@@ -10,6 +10,7 @@ from persam.dreambooth.layouts import LAYOUTS
 from tests.cli.typed import files_in, records
 from tests.colour import BLUE, photo
 from tests.dreambooth.readers import READERS
+from tests.dreambooth.test_features import tiny
 
 PREPARE = "dreambooth prepare ref.png mask.png album -o out"
 
@@ -175,3 +176,14 @@ def test_scores_of_concepts_and_a_picture_that_cannot_be_read(persam):
     assert sum("error" in one for one in records(out)) == 2
     assert "persam: 'red' is in 3 of 3 pictures" in err
     assert "persam: 'my blue_one' is in 1 of 3 pictures" in err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("colours", "here")
+def test_scores_by_a_model_of_ones_own(persam):
+    tiny("clip", Path("tiny"))
+    code, out, err = persam("dreambooth score ref.png mask.png ref.png --features clip --features-model tiny")
+    assert code == 0
+    [one] = records(out)
+    assert one["fidelity"] == pytest.approx(1, abs=1e-3)  # the mask that is found is the one that was given
+    assert err.endswith("persam: 'ref' is in 1 of 1 pictures, mean fidelity 1.000 where it is\n")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from persam.dreambooth.dataset import MaskedPhotos, crop_start
@@ -81,6 +83,20 @@ def test_crops_of_a_line_by_hand():
     apart[[0, 1, 18]] = True  # does not fit: the middle one of its places, not the empty middle of its box
     assert crop_start(apart, 8, 0.5) == 0
     assert crop_start(np.ones(20, bool), 20, 0.9) == 0
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.data())
+def test_no_crop_cuts_an_object_that_fits_or_misses_one_that_does_not(data):
+    length = data.draw(st.integers(1, 60))
+    side = data.draw(st.integers(1, length))
+    shown = np.zeros(length, bool)
+    shown[data.draw(st.lists(st.integers(0, length - 1), min_size=1))] = True
+    start = crop_start(shown, side, data.draw(st.none() | st.floats(0, 1, exclude_max=True)))
+    assert 0 <= start <= length - side
+    inside = shown[start : start + side].sum()
+    places = np.flatnonzero(shown)
+    assert inside == shown.sum() if places[-1] - places[0] < side else inside > 0
 
 
 def test_the_same_seed_and_epoch_give_the_same_item_and_others_another(tmp_path):
