@@ -76,7 +76,11 @@ def add_preparing_options(command: argparse.ArgumentParser) -> None:
 
 def prepare(options: argparse.Namespace) -> int:
     """Words, photos and places are tried before a model is loaded."""
-    answers = prepared(options, options.output, options.layout)
+    try:
+        answers = prepared(options, options.output, options.layout)
+    except KeyboardInterrupt:
+        say(f"interrupted; {options.output} is as it was before")
+        return 130
     used = [one for one in answers if one.name is not None]
     say(_counted(answers))
     if len(used) < FEW:

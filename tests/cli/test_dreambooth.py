@@ -117,7 +117,7 @@ def test_interrupted_it_leaves_no_half_folder(persam, monkeypatch):
 
     monkeypatch.setattr("persam.dreambooth.preparation.write_mask", interrupt)
     code, _, err = persam(PREPARE)
-    assert (code, err) == (130, "persam: interrupted; what was finished is on disk\n")
+    assert (code, err) == (130, "persam: interrupted; out is as it was before\n")
     assert files_in(".") == {"ref.png", "mask.png", "album"}
 
 
