@@ -30,14 +30,14 @@ def train(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Prepares and trains. The model is looked at first: preparing takes minutes too."""
     from persam.dreambooth.train import model
-    from persam.dreambooth.train.checkpoints import checkpoints
 
     given = train_options(options, instance_data_dir=options.output_dir / PHOTOS)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise PerSAMError("run is for one process: prepare first, then launch `persam dreambooth train` on several.")
     model.find_family(given)
     model.need_diffusers()
-    if not checkpoints(given.output_dir):  # those are made of photos that were prepared
+    prepared_before = given.resume_from_checkpoint is not None and (given.instance_data_dir / "images").is_dir()
+    if not prepared_before:
         answers = prepared(options, given.instance_data_dir, "diffusers")
         used = sum(one.name is not None for one in answers)
         say(f"{used} of {len(answers)} photos have masks; look at {given.instance_data_dir / 'sheet.jpg'}")
