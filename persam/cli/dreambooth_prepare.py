@@ -12,7 +12,7 @@ from persam.cli.texts import PREPARE_HELP
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
-    from persam.dreambooth.preparation import Asked
+    from persam.dreambooth.preparation import Outcome
     from persam.method.concept import Concept
     from persam.model import PerSAM
 
@@ -92,7 +92,7 @@ def prepare(options: argparse.Namespace) -> int:
     return 0
 
 
-def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Asked]":
+def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Outcome]":
     """What became of the photos that the options name, each printed as a JSON line; the folder holds the pairs."""
     from tqdm import tqdm
 
@@ -110,7 +110,7 @@ def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[As
     model, concepts = asked_for(options)
     with tqdm(total=count * len(concepts), unit="photo", disable=None, file=sys.stderr) as bar:
 
-        def tell(answer: "Asked") -> None:
+        def tell(answer: "Outcome") -> None:
             bar.update()
             tqdm.write(json.dumps(answer.to_record()), file=sys.stdout)
             sys.stdout.flush()
@@ -136,7 +136,7 @@ def asked_for(options: argparse.Namespace) -> "tuple[PerSAM, list[Concept]]":
     return model, [concept]
 
 
-def _counted(answers: "list[Asked]") -> str:
+def _counted(answers: "list[Outcome]") -> str:
     used = sum(one.name is not None for one in answers)
     areas = [one.area for one in answers if one.name is not None and one.area is not None]
     refused = f"; {len(answers) - used} refused: the lines above say why" if used < len(answers) else ""

@@ -33,7 +33,7 @@ REPORT, SHEET = "report.jsonl", "sheet.jpg"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Outcome:
     """What became of one photo, for one concept.
 
     image: the photo's path. concept: what was looked for; None where the photo could not even be read.
@@ -68,8 +68,8 @@ def prepare(
     layout: str = "diffusers",
     caption: str = CAPTION,
     min_score: float = MIN_SCORE,
-    watch: Callable[[Asked], None] | None = None,
-) -> list[Asked]:
+    watch: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
     """What became of each photo; the folder holds those that can be trained on, with their masks.
 
     A photo is refused when it cannot be read, when the object is not in it, when its mask is doubtful or implausibly
@@ -101,7 +101,7 @@ def prepare(
     album = list(iter_targets(photos))  # nothing is read yet
     known = [concepts] if isinstance(concepts, Concept) else list(concepts)
     model.segment((), known)  # what cannot be searched is said before anything is written
-    answers: list[Asked] = []
+    answers: list[Outcome] = []
     sheet = Sheet()
     with _whole(home) as place:
         writer = _Writer(place, chosen, caption, several=len(known) > 1)
@@ -141,7 +141,7 @@ def check_empty(folder: Path) -> None:
 class _Seen:
     """An answer, with the photo and the mask that it is about; None for a photo that could not be read."""
 
-    answer: Asked
+    answer: Outcome
     rgb: UInt8[Array, "h w 3"] | None = None
     mask: Bool[Array, "h w"] | None = None
 
@@ -152,7 +152,7 @@ def _ask(target: Target, concepts: Sequence[Concept], model: PerSAM, min_score: 
     try:
         rgb = target.read()
     except ImageError as error:
-        yield _Seen(Asked(image, reason=str(error)))
+        yield _Seen(Outcome(image, reason=str(error)))
         return
     [result] = model.segment([rgb], concepts)
     for concept in concepts:
@@ -160,7 +160,7 @@ def _ask(target: Target, concepts: Sequence[Concept], model: PerSAM, min_score: 
         given = _given(concept, rgb)
         mask = found.mask if given is None else given
         reason = _reason(found, mask, min_score, model.threshold) if given is None else None
-        answer = Asked(image, concept.name, None, reason, found.presence, found.score, float(mask.mean()))
+        answer = Outcome(image, concept.name, None, reason, found.presence, found.score, float(mask.mean()))
         yield _Seen(answer, rgb, mask)
 
 
@@ -191,7 +191,7 @@ class _Writer:
         self.folder, self.layout, self.caption, self.several = folder, layout, caption, several
         self.count = 0
 
-    def write(self, seen: _Seen, name: str) -> Asked:
+    def write(self, seen: _Seen, name: str) -> Outcome:
         """The answer, with the name of its pair where there is one now."""
         answer = seen.answer
         if answer.reason is not None or answer.concept is None:
