@@ -90,8 +90,8 @@ def prepare(
         watch: is told of each answer as it comes.
 
     Raises:
-        DreamBoothError: there is no such layout, the caption has other braces than {}, or no photo can be used; in
-            that case the folder holds the report and the sheet.
+        DreamBoothError: there is no such layout, the caption is not one line, or no photo can be used; in that case the
+            folder holds the report and the sheet.
         OutputError: the folder is not empty, or cannot be written.
         ConceptError: as for `PerSAM.segment`.
     """

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ def batch_of(folder: Path) -> dict:
     """The names that the script has at each place, after the first two."""
     for name, at in (("a", (10, 20, 29, 39)), ("b", (30, 4, 49, 60))):
         write_pair(folder, name, at_xyxy=at)
-    names = {
+    names: dict[str, Any] = {
         "Path": Path,
         "torch": torch,
         "self": SimpleNamespace(pixel_values=[], original_sizes=[], crop_top_lefts=[]),
