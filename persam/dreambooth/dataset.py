@@ -92,17 +92,16 @@ class MaskedPhotos(Dataset[MaskedPhoto]):
             rgb, mask = rgb[:, ::-1], mask[:, ::-1]
         size_hw = _resized_hw(original_hw, self.resolution)
         photo = _resize(rgb, size_hw, Image.Resampling.LANCZOS)
-        cover = _resize(mask.astype(np.uint8) * np.uint8(255), size_hw, Image.Resampling.BOX)
+        cover = _resize(mask.astype(np.float32), size_hw, Image.Resampling.BOX)  # floats: one pixel of many is kept
+        rows, columns = (np.asarray((cover > 0).any(axis=axis)) for axis in (1, 0))
         top, left = (
-            crop_start(
-                np.asarray(cover.any(axis=1 - axis)), self.resolution, None if self.center_crop else draws.random()
-            )
-            for axis in (0, 1)
+            crop_start(shown, self.resolution, None if self.center_crop else draws.random())
+            for shown in (rows, columns)
         )
         window = slice(top, top + self.resolution), slice(left, left + self.resolution)
         return MaskedPhoto(
             pixels=torch.from_numpy(photo[window].astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous(),
-            mask=torch.from_numpy(cover[window].astype(np.float32) / 255)[None],
+            mask=torch.from_numpy(cover[window].clip(0, 1))[None],
             original_hw=original_hw,
             crop_top_left=(top, left),
         )
