@@ -33,4 +33,5 @@ def main(model: str, ref: str, mask: str, album: str, output: Path, finder: pers
 if __name__ == "__main__":
     if len(sys.argv) < 5:
         sys.exit(__doc__)
-    main(*sys.argv[1:5], Path(sys.argv[5] if len(sys.argv) > 5 else "dreambooth"), persam.load("nano"))
+    model, ref, mask, album, *output = sys.argv[1:]
+    main(model, ref, mask, album, Path(*output or ["dreambooth"]), persam.load("nano"))

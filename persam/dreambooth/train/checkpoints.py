@@ -44,7 +44,7 @@ def make_writable(folder: Path) -> None:
     with as_output_error(probe):
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"1")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # several processes may try at once
 
 
 def record_of(options: TrainOptions, family: Family, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -130,15 +130,15 @@ def train(
 def _accelerator(options: TrainOptions) -> Any:
     from accelerate import Accelerator
 
+    precision, parts = options.mixed_precision, options.gradient_accumulation_steps
     try:
-        return Accelerator(
-            gradient_accumulation_steps=options.gradient_accumulation_steps,
-            mixed_precision=options.mixed_precision,
-        )
-    except ValueError as error:
-        raise DreamBoothError(
-            f"--mixed_precision {options.mixed_precision} does not work here: {error}. Say --mixed_precision no."
-        ) from error
+        accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=parts)
+        why = "this device is a CPU" if accelerator.device.type == "cpu" and precision == "fp16" else ""
+    except ValueError as error:  # bf16 on a GPU that has none
+        why = str(error)
+    if why:
+        raise DreamBoothError(f"--mixed_precision {precision} does not work here: {why}. Leave it out.")
+    return accelerator
 
 
 def _seed(seed: int) -> None:

@@ -42,6 +42,8 @@ def _one_of_two(rank: int, port: int, given) -> None:
     torch.distributed.destroy_process_group()
 
 
+# Python 3.12 warns of every fork beside threads; torch's and tqdm's take no part in what the children do.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_with_a_batch_of_one_are_one_with_a_batch_of_two(options, tmp_path):
     together = train(options("sd15", output_dir=tmp_path / "1", **ONE))
     apart = options("sd15", output_dir=tmp_path / "2", max_train_steps=3)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,6 +89,38 @@ def test_latents_are_on_the_scale_that_the_pipeline_decodes(options, model: str)
     assert vae.config.scaling_factor == 0.18215
     torch.testing.assert_close(mean, (moments.mean - shift) * 0.18215)
     torch.testing.assert_close(deviation, torch.exp(moments.logvar / 2) * 0.18215)
+
+
+@pytest.mark.parametrize("model", ["sd15", "sdxl", "sd3"])
+def test_a_picture_is_that_of_its_generator_and_drawing_leaves_the_network_in_training(options, model: str):
+    family = load_family(options(model))
+    family.encode_prompts(["a dog"], torch.device("cpu"))
+    family.network.train()
+
+    def drawn(*numbers: int) -> list[np.ndarray]:
+        torch.rand(3)  # what others draw
+        return family.draw("a dog", [chance(0, 1, number) for number in numbers], torch.device("cpu"))
+
+    both = drawn(5, 6)
+    assert [picture.shape for picture in both] == [(64, 64, 3)] * 2
+    assert np.array_equal(drawn(5, 6)[1], both[1])
+    assert np.abs(drawn(6)[0].astype(int) - both[1]).max() <= 2  # sums of another order
+    assert np.abs(both[0].astype(int) - both[1]).max() > 20
+    assert family.network.training
+
+
+@pytest.mark.parametrize("model", ["sd15", "sdxl", "sd3"])
+def test_a_picture_is_the_pipelines_own(options, models, model: str):
+    """Drawn in latents and decoded apart, it is what diffusers draws from the prompt."""
+    from diffusers import DiffusionPipeline
+
+    family = load_family(options(model))
+    family.encode_prompts(["a dog"], torch.device("cpu"))
+    [ours] = family.draw("a dog", [chance(0, 1, 5)], torch.device("cpu"))
+    pipe = DiffusionPipeline.from_pretrained(models[model])
+    pipe.set_progress_bar_config(disable=True)
+    theirs = pipe("a dog", num_inference_steps=2, height=64, width=64, generator=[chance(0, 1, 5)], output_type="np")
+    assert np.abs(theirs.images[0] * 255 - ours).max() < 1.01
 
 
 def test_an_inpainting_model_is_refused(tmp_path, options):
