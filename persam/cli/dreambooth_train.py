@@ -49,11 +49,18 @@ def _trained(given: "TrainOptions") -> int:
 
     with _bar(given.max_train_steps) as bar:
 
-        def done(step: int, loss: float) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        def tell(line: str) -> None:
+            with bar.external_write_mode(file=sys.stderr):
+                say(line)
 
-        end = train(given, say=say, step_done=done, hush=True)
+        def done(step: int, loss: float) -> None:
+            if not bar.n:  # loading is no part of the rate, nor are steps before a resume
+                bar.initial = bar.n = step - 1
+                bar.unpause()
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            bar.update()
+
+        end = train(given, say=tell, step_done=done, hush=True)
     return INTERRUPTED if end.stopped else 0
 
 
@@ -125,7 +132,9 @@ _METAVARS = {int: "N", float: "X", Path: "DIR"}
 def _bar(steps: int) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=steps, unit="step", disable=None, file=sys.stderr)
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    # shown with the first step
+    return tqdm(total=steps, unit="step", disable=None if is_first else True, delay=1e-6, file=sys.stderr)
 
 
 ACTIONS = {

@@ -71,7 +71,7 @@ def load_family(options: TrainOptions) -> Family:
             revision=options.revision,
             variant=options.variant,
             dtype=precision,
-            **kind.left_out,
+            **(_absent(options) | kind.left_out),
         )
     except (OSError, ValueError, RuntimeError, AttributeError) as error:
         raise DreamBoothError(
@@ -143,10 +143,16 @@ def _save_pipeline(family: Family, folder: Path) -> Path:
         options.pretrained_model_name_or_path,
         revision=options.revision,
         variant=options.variant,
-        **{family.part: family.network},
+        **(_absent(options) | {family.part: family.network}),
     )
     pipe.save_pretrained(folder)
     return folder
+
+
+def _absent(options: TrainOptions) -> dict[str, None]:
+    """Parts that the model was saved without, such as SD 3's large text encoder: diffusers wants to be told."""
+    index = _index(options.pretrained_model_name_or_path, options.revision)
+    return {name: None for name, entry in index.items() if entry == [None, None]}
 
 
 def _index(name: str, revision: str | None) -> dict[str, Any]:

@@ -132,6 +132,24 @@ def test_float16_on_a_cpu_is_an_error_before_the_model_is_loaded(options, monkey
         train(options("sd15", mixed_precision="fp16"))
 
 
+def test_full_memory_is_an_error_that_says_what_helps(options, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr("persam.dreambooth.train.loop._step", full)
+    with pytest.raises(DreamBoothError, match=r"memory is full\. Try --gradient_checkpointing, --mixed_precision"):
+        train(options("sd15"))
+
+
+def test_sd3_without_its_large_text_encoder_trains(models, options, tmp_path):
+    from diffusers import StableDiffusion3Pipeline
+
+    small = StableDiffusion3Pipeline.from_pretrained(models["sd3"], text_encoder_3=None, tokenizer_3=None)
+    small.save_pretrained(tmp_path / "small")
+    end = train(options("sd3", pretrained_model_name_or_path=str(tmp_path / "small"), max_train_steps=1))
+    assert all(one.isfinite().all() for one in load_file(end.weights).values())
+
+
 def test_a_dry_run_proves_the_masks_and_trains_nothing(options):
     lines: list[str] = []
     given = options("sd3", dry_run=True)
