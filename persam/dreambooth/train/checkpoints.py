@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from persam.dreambooth.pairs import Pair
+from persam.dreambooth.train.class_images import class_files
 from persam.dreambooth.train.families import Family
 from persam.dreambooth.train.options import TrainOptions, course
 from persam.errors import DreamBoothError, OutputError
@@ -48,10 +49,12 @@ def make_writable(folder: Path) -> None:
 
 
 def record_of(options: TrainOptions, family: Family, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """What decides the course of a run: its options, its photos and masks, and the model that it begins with."""
+    """What decides the course of a run: options, photos and masks, photos of the class, the model it begins with."""
     photos = hashlib.sha256()
     for pair in pairs:
         photos.update(pair.image.read_bytes() + pair.mask.read_bytes() + (pair.caption or "").encode())
+    for file in class_files(options.class_dir) if options.with_prior_preservation else []:
+        photos.update(file.read_bytes())
     model = hashlib.sha256()
     for name, parameter in family.network.named_parameters():
         if "lora" not in name:
@@ -140,22 +143,23 @@ def find(options: TrainOptions) -> Path | None:
     raise DreamBoothError(f"there is no checkpoint {asked}. In {options.output_dir}: {names}.")
 
 
+def step_of(folder: Path | None) -> int:
+    """How many steps the checkpoint had done; 0 without one. Raises DreamBoothError where its record is damaged."""
+    return 0 if folder is None else int(_record_in(folder)["step"])
+
+
 def load(accelerator: Any, folder: Path, record: dict[str, Any]) -> int:
     """Brings back the state of the checkpoint, and returns how many steps it had done.
 
     Raises:
         DreamBoothError: it is damaged, or was made by a run that differs in what decides the course.
     """
-    try:
-        saved = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        step = int(saved.pop("step"))
-        differing = [
-            f"--{name} was {saved['options'][name]}, now {value}"
-            for name, value in record["options"].items()
-            if saved["options"].get(name, value) != value
-        ]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DreamBoothError(f"{folder} is damaged ({error}). Go on from an earlier checkpoint.") from error
+    saved = _record_in(folder)
+    differing = [
+        f"--{name} was {saved['options'][name]}, now {value}"
+        for name, value in record["options"].items()
+        if saved["options"].get(name, value) != value
+    ]
     differing += [f"other {name}" for name in ("photos", "model") if saved.get(name) != record[name]]
     if differing:
         raise DreamBoothError(
@@ -165,8 +169,21 @@ def load(accelerator: Any, folder: Path, record: dict[str, Any]) -> int:
     try:
         accelerator.load_state(str(folder))
     except Exception as error:  # whatever torch's, pickle's and safetensors' readers raise
-        raise DreamBoothError(f"{folder} is damaged ({error}). Go on from an earlier checkpoint.") from error
-    return step
+        raise _damaged(folder, error) from error
+    return step_of(folder)
+
+
+def _record_in(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record["step"], record["options"]  # are there
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    return record
+
+
+def _damaged(folder: Path, error: Exception) -> DreamBoothError:
+    return DreamBoothError(f"{folder} is damaged ({error}). Go on from an earlier checkpoint.")
 
 
 def _prune(options: TrainOptions) -> None:

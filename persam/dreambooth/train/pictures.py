@@ -17,18 +17,23 @@ from persam.io.write import write_picture
 class Journal:
     """Losses and pictures of one run, in OUTPUT_DIR. Without --report_to tensorboard it keeps pictures alone."""
 
-    def __init__(self, options: TrainOptions, family: Family, device: torch.device):
-        self.options, self.family, self.device = options, family, device
+    def __init__(self, options: TrainOptions, family: Family, device: torch.device, *, after: int):
+        """after: the step from which the run goes on; what an earlier one had logged beyond it is dropped."""
+        self.options, self.family, self.device, self.after = options, family, device, after
         self.writer: Any = None
 
-    def open(self, *, step: int) -> None:
-        """Begins after `step`; what an interrupted run had logged beyond it is dropped."""
+    def __enter__(self) -> "Journal":
         if self.options.report_to == "tensorboard":
             need_tensorboard()
             from torch.utils.tensorboard import SummaryWriter
 
             folder = self.options.output_dir / self.options.logging_dir
-            self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+            self.writer = SummaryWriter(str(folder), purge_step=self.after + 1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.writer:
+            self.writer.close()
 
     def loss(self, step: int, loss: float) -> None:
         if self.writer:
@@ -46,10 +51,6 @@ class Journal:
         if self.writer:
             self.writer.add_images("pictures", np.stack(pictures), step, dataformats="NHWC")
             self.writer.add_image("sheet", side_by_side(pictures), step, dataformats="HWC")
-
-    def close(self) -> None:
-        if self.writer:
-            self.writer.close()
 
 
 def need_tensorboard() -> None:

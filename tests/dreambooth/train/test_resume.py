@@ -99,6 +99,29 @@ def test_a_damaged_checkpoint_is_an_error(options):
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(DreamBoothError, match=r"checkpoint-2 is damaged .*Go on from an earlier checkpoint"):
         train(options("sd15", max_train_steps=3, resume_from_checkpoint="latest"))
+    (given.output_dir / "checkpoint-2" / "run.json").write_text('{"step": 2}')
+    with pytest.raises(DreamBoothError, match=r"checkpoint-2 is damaged \('options'\)"):
+        train(options("sd15", max_train_steps=3, resume_from_checkpoint="latest"))
+
+
+def test_losses_logged_beyond_the_checkpoint_are_dropped_by_the_run_that_goes_on(options):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    class Crash(Exception):
+        pass
+
+    def crash_after_three(step: int, loss: float) -> None:
+        if step == 3:
+            raise Crash
+
+    more = {"max_train_steps": 4, "checkpointing_steps": 2, "report_to": "tensorboard"}
+    given = options("sd15", **more)
+    with pytest.raises(Crash):
+        train(given, step_done=crash_after_three)
+    train(options("sd15", resume_from_checkpoint="checkpoint-2", **more))
+    log = EventAccumulator(str(given.output_dir / "logs"))
+    log.Reload()
+    assert [event.step for event in log.Scalars("loss")] == [1, 2, 3, 4]
 
 
 def test_old_checkpoints_go_when_their_number_is_limited(options):
