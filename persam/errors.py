@@ -29,6 +29,10 @@ class TrackingError(PerSAMError):
     """Something that cannot be tracked, or a correction that belongs to no frame of the track."""
 
 
+class DreamBoothError(PerSAMError):
+    """Photos, masks or settings that masked DreamBooth cannot train with."""
+
+
 class OutputError(PerSAMError):
     """A result that cannot be written where it should go."""
 

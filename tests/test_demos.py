@@ -52,3 +52,41 @@ def test_the_command_line_finds_it_and_goes_on_after_a_photo_that_is_not_there(t
     assert iou_with_truth(tmp_path / cat["mask"]) > 0.8
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.slow
+def test_the_dreambooth_demo_goes_from_an_album_to_a_lora_that_loads(tmp_path, monkeypatch, capsys):
+    from diffusers import StableDiffusionPipeline
+
+    from demos import train_dreambooth
+    from tests.colour import colour_model, mask, photo
+    from tests.dreambooth.train import tiny
+
+    monkeypatch.chdir(tmp_path)
+    Path("album").mkdir()
+    Image.fromarray(photo()).save("ref.png")
+    Image.fromarray(mask()).save("mask.png")
+    for number in range(3):
+        Image.fromarray(photo(at_xyxy=(20 + number, 5, 45 + number, 30))).save(f"album/{number}.png")
+    with tiny.on_the_cpu(monkeypatch):
+        tiny.sd15(tmp_path / "model")
+        train_dreambooth.main(
+            "model",
+            "ref.png",
+            "mask.png",
+            "album",
+            Path("out"),
+            colour_model(),
+            resolution=64,
+            max_train_steps=2,
+            num_validation_images=1,
+        )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("masking on: 3 of 3 photos, mean area ")
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "step 1",
+        "step 2",
+        "trained 2 steps; weights are in out/pytorch_lora_weights.safetensors",
+    ]
+    assert Path("out/pictures/step-000002-0.png").stat().st_size > 100
+    StableDiffusionPipeline.from_pretrained("model", safety_checker=None).load_lora_weights("out")

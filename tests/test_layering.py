@@ -59,6 +59,12 @@ FILES = {
         {"tracker"},
         {"track"},
     ),
+    # the loss needs torch alone; layouts of other trainers are made from pairs
+    "dreambooth": (
+        {"loss", "pairs", "layouts", "sheet", "features"},
+        {"dataset", "preparation", "scoring"},
+        {"train"},
+    ),
     "eval": (
         {"episodes", "metrics", "ablation"},
         {"datasets", "scores", "demo"},
@@ -69,9 +75,12 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell"},
+        {"texts", "shell", "action"},
+        {"dreambooth_prepare", "dreambooth_score"},
+        {"dreambooth_train"},
+        {"dreambooth", "bench"},
         {"arguments"},
-        {"segment", "track", "evaluate", "bench", "weights"},
+        {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),
 }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from persam.cli import bench, dreambooth
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 
 
@@ -137,16 +138,19 @@ def command_line() -> argparse.ArgumentParser:
     )
     _network_options(calibration)
 
-    bench = _subcommands(_command(commands, "bench", "measure what persam costs here"), "WHAT")
-    tracking = _command(bench, "track", "time a tracked frame, in plain encodings of one", run="bench track")
-    tracking.add_argument("--memory", action="store_true", help="instead, the memory that a long clip takes")
-    tracking.add_argument("--frames", type=int, metavar="N", help="(default: 40, with --memory 10,000)")
-    tracking.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    tracking.add_argument(
-        "--csv", type=Path, default=Path("data/results/track_cost.csv"), help="the table that grows (%(default)s)"
-    )
-    tracking.set_defaults(recipe=None)
+    measuring = _subcommands(_command(commands, "bench", "measure what persam costs here"), "WHAT")
+    tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
+    bench.track_options(tracking)
     _network_options(tracking)
+
+    training = _subcommands(
+        _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"
+    )
+    for name, action in dreambooth.ACTIONS.items():
+        parser = _command(training, name, action.summary, action.text, run=f"dreambooth {name}")
+        action.options(parser)
+        if action.segments:
+            _network_options(parser)
 
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")

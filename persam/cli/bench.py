@@ -2,11 +2,22 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
 
 SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to frame is the same
+
+
+def track_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--memory", action="store_true", help="instead, the memory that a long clip takes")
+    command.add_argument("--frames", type=int, metavar="N", help="(default: 40, with --memory 10,000)")
+    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/track_cost.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None)
 
 
 def track(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What the shell's words do: `persam segment|track|learn|demo|eval|bench|weights`.
+"""What the shell's words do: `persam segment|track|learn|demo|eval|bench|dreambooth|weights`.
 
 Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted. Results go to
 the output folder and, as one JSON line per photo or frame, to stdout; everything meant for people goes to stderr.
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import bench, evaluate, segment, track, weights
+from persam.cli import bench, dreambooth, evaluate, segment, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.errors import PerSAMError
@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval": evaluate.evaluate,
     "eval calibrate": evaluate.calibrate,
     "bench track": bench.track,
+    **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,
     "weights verify": weights.verify,

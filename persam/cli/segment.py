@@ -6,9 +6,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from persam.cli.shell import load_concepts, load_model, make_writable, one_line, read_mark, say
+from persam.cli.shell import load_concepts, load_model, make_writable, model_and_concept, one_line, say
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from persam.io.folder import Folder, Record
     from persam.io.results import ImageResult
     from persam.method.concept import Concept
-    from persam.model import PerSAM
 
 
 def segment(options: argparse.Namespace) -> int:
@@ -38,7 +37,7 @@ def segment(options: argparse.Namespace) -> int:
         model = load_model(options, options.model or concepts[0].backbone)
     else:
         folder = _folder(options, [Path(options.inputs[0]).stem])
-        model, concept = _model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
+        model, concept = model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
         concepts = [concept]
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
@@ -83,7 +82,7 @@ def learn(options: argparse.Namespace) -> int:
     if options.each:
         files = _learn_each(options)
     else:
-        _, concept = _model_and_concept(options, options.inputs, name=options.name or options.output.stem)
+        _, concept = model_and_concept(options, options.inputs, name=options.name or options.output.stem)
         files = [(concept, concept.save(options.output))]
     for concept, path in files:
         print(json.dumps({"concept": concept.name, "file": str(path), "bytes": path.stat().st_size}))
@@ -103,18 +102,3 @@ def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
     names = [f"object {label}" for label in masks]
     concepts = load_model(options).learn_each(rgb, list(masks.values()), names=names)
     return [(one, one.save(options.output / f"{file_part(one.name)}.safetensors")) for one in concepts]
-
-
-def _model_and_concept(options: argparse.Namespace, pairs: list[str], *, name: str) -> "tuple[PerSAM, Concept]":
-    """The references are read first: a wrong mask is noticed before a model of gigabytes is fetched."""
-    references = [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
-    model = load_model(options)
-    images, masks = ([pair[part] for pair in references] for part in (0, 1))
-    return model, model.learn(images, masks, name=name)
-
-
-def _reference(image: str, mask: str) -> tuple[Any, Any]:
-    from persam.io.images import read_image
-
-    rgb = read_image(image)
-    return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)

@@ -80,6 +80,21 @@ def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
     return mask
 
 
+def model_and_concept(options: argparse.Namespace, pairs: Sequence[str], *, name: str) -> "tuple[PerSAM, Concept]":
+    """The references are read first: a wrong mask is noticed before a model of gigabytes is fetched."""
+    references = [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
+    model = load_model(options)
+    images, masks = ([pair[part] for pair in references] for part in (0, 1))
+    return model, model.learn(images, masks, name=name)
+
+
+def _reference(image: str, mask: str) -> tuple[Any, Any]:
+    from persam.io.images import read_image
+
+    rgb = read_image(image)
+    return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)
+
+
 def make_writable(folder: Path) -> None:
     """Makes the folder and tries it, before anything expensive is done for it."""
     try:

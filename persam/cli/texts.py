@@ -33,6 +33,42 @@ Follow objects through a video.
 
 Writes OUT/masks/*.png (palette files as in DAVIS: the index is the number of the object), OUT/overlay.mp4 (to look at,
 with the clip's sound) and OUT/results.jsonl, one line per frame. Several masks are several objects."""
+PREPARE_HELP = f"""\
+Make a folder to train DreamBooth from: photos of an object, each with a mask of it, checked.
+
+  REF     a photo that shows the object
+{_mask_help("REF")}
+  PHOTO   what to train on: photos, folders, or patterns such as "rex/*.jpg"; with REF among them, its mask is MASK
+
+A photo that cannot be read, does not show the object, or whose mask is doubtful is refused and named, with the reason.
+Writes DIR/images and DIR/masks as the trainer of --for pairs them, captions, DIR/report.jsonl (an answer a line) and
+DIR/sheet.jpg: look at it before you train. Photos are upright copies without metadata. With several --concept a photo
+is used once for each that it shows, as NAME_<concept>."""
+TRAIN_HELP = """\
+Train a text-to-image model on the photos of a folder that `persam dreambooth prepare` wrote: the object counts, what is
+around it does not. A LoRA for SD 1.5, SDXL or SD 3, or with --full the whole UNet of SD 1.5.
+
+Options have the names that they have in diffusers' DreamBooth examples. It begins by saying how many photos are masked,
+and OUTPUT_DIR/masks.jpg shows how; --dry-run ends there. Ctrl-C finishes the step, writes a checkpoint and says how to
+go on. On several GPUs: accelerate launch -m persam.cli.main dreambooth train ..."""
+RUN_HELP = f"""\
+From an album to a trained model: `persam dreambooth prepare` into OUTPUT_DIR/photos, then `persam dreambooth train`.
+
+  REF     a photo that shows the object
+{_mask_help("REF")}
+  PHOTO   what to train on: photos, folders, or patterns such as "rex/*.jpg"; with REF among them, its mask is MASK
+
+With --dry-run the photos are prepared and nothing is trained: look at OUTPUT_DIR/photos/sheet.jpg. With
+--resume_from_checkpoint latest a stopped run goes on, on the photos that it prepared."""
+SCORE_HELP = f"""\
+Say of generated pictures whether they show the object, and how much it looks like the one of the references.
+
+  REF      a photo that shows the object
+{_mask_help("REF")}
+  SAMPLE   generated pictures, folders of them, or patterns such as "samples/*.png"
+
+Presence says whether it is the object (0 to 1), fidelity how similar its parts are, each to the best of the other's,
+within the masks: what is around it does not count. Fidelity compares runs on one object; it is no mark of quality."""
 EVAL_HELP = """\
 Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
 
