@@ -26,12 +26,14 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "images", "video_contents"},
+        {"write", "rle", "images", "video_contents", "names", "lock"},
         {"masks", "album", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},
         {"video_formats"},
         {"formats"},
+        {"manifest"},
+        {"run"},
         {"folder", "track_folder"},
     ),
     "sam": (
@@ -69,7 +71,7 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell"},
+        {"texts", "shell", "settings"},
         {"arguments"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
