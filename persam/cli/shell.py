@@ -80,6 +80,29 @@ def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
     return mask
 
 
+def files_of(options: argparse.Namespace, words: Sequence[str | None]) -> tuple[Path, ...]:
+    """Every file that the command reads beside its album, and so may not write; words are photos and masks."""
+    more = [options.model, options.base, options.calibration]
+    return tuple(Path(word).expanduser() for word in (*words, *more) if word)
+
+
+def check_concept_file(path: Path, inputs: Sequence[Path]) -> None:
+    """Notices that a concept would replace what it is learned from, or another file that is no concept."""
+    from persam.io.names import key
+
+    if not path.exists():
+        return
+    for given in inputs:
+        if given.exists() and (given.samefile(path) or key(str(given.absolute())) == key(str(path.absolute()))):
+            raise OutputError(
+                f"{given} is an input of this command, and -o {path} would replace it. Name another file."
+            )
+    from persam.method.concept import is_concept_file
+
+    if path.is_file() and path.stat().st_size and not is_concept_file(path):
+        raise OutputError(f"{path} is there and is no concept, which -o could replace. Name another file.")
+
+
 def make_writable(folder: Path) -> None:
     """Makes the folder and tries it, before anything expensive is done for it."""
     try:

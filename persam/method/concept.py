@@ -144,6 +144,17 @@ class Concept:
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
 
 
+def is_concept_file(path: Path) -> bool:
+    """Whether `Concept.save` of this or another version wrote the file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "persam" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instances: int = 1) -> list[Concept]:
     """The concepts, on the backbone's device, if so many instances of each can be looked for with it.
 

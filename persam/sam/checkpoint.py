@@ -89,11 +89,20 @@ def fingerprint(network: nn.Module) -> str:
     normalisation. The same for the same values whatever file they came from and whatever device they are on; a copy
     stored in half precision has rounded values, and is told apart. Samples, because reading all of ViT-H takes seconds.
     """
+    assert isinstance(network.image_encoder, nn.Module)
+    return _digest(network, network.image_encoder)
+
+
+def whole_fingerprint(network: nn.Module) -> str:
+    """The same for all of the network, its decoder too: it stands for what is found with it."""
+    return _digest(network, network)
+
+
+def _digest(network: nn.Module, part: nn.Module) -> str:
     digest = hashlib.sha256()
     for value in (network.pixel_mean, network.pixel_std):
         digest.update(torch.as_tensor(value, dtype=torch.float32).flatten().cpu().numpy().tobytes())
-    assert isinstance(network.image_encoder, nn.Module)
-    for name, tensor in sorted(network.image_encoder.state_dict().items()):
+    for name, tensor in sorted(part.state_dict().items()):
         values = tensor.detach().reshape(-1)
         sample = values[:: max(1, len(values) // SAMPLED)]
         digest.update(f"{name} {_shape(tensor)} ".encode())

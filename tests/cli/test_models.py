@@ -21,7 +21,7 @@ def asked(monkeypatch) -> list[dict]:
 def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, asked):
     persam("learn ref.png mask.png -o rex.safetensors")
     persam("segment --concept rex.safetensors album -o found")
-    persam("segment --concept rex.safetensors album -o found --model vit_b --device cpu")
+    persam("segment --concept rex.safetensors album -o again --model vit_b --device cpu")
     assert [(one["model"], one["device"]) for one in asked] == [("nano", "auto"), ("colour", "auto"), ("vit_b", "cpu")]
 
 
@@ -52,7 +52,7 @@ def test_a_calibration_of_ones_own_judges_presence(persam):
     _, out, _ = persam("segment ref.png mask.png album/left.png -o found --calibration strict.json")
     assert records(out)[0]["objects"][0]["presence"] == 0.5
     Calibration("other").save("other.json")
-    line = "segment ref.png mask.png album -o found --calibration"
+    line = "segment ref.png mask.png album -o again --calibration"
     error = persam.refused(f"{line} other.json")
     assert "the calibration is of weights other, and colour has colours-1. Fit one with" in error
     assert "there is no calibration file none.json. Make one with" in persam.refused(f"{line} none.json")
