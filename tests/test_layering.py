@@ -26,7 +26,7 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "images", "video_contents", "names", "lock"},
+        {"write", "rle", "images", "video_contents", "names", "lock", "fonts"},
         {"masks", "album", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},
