@@ -37,7 +37,7 @@ FILES = {
         {"folder", "track_folder"},
     ),
     "sam": (
-        {"_segment_anything", "checkpoint", "sources", "malloc", "decoder"},
+        {"_segment_anything", "checkpoint", "sources", "malloc", "memory", "decoder"},
         {"weights", "backbone"},
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
@@ -71,8 +71,8 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell", "settings"},
-        {"arguments"},
+        {"texts", "shell", "settings", "streams"},
+        {"arguments", "table"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),

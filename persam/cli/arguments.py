@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 
+JSON_HELP = "print JSON lines on a terminal too, instead of a table"
+
 
 class _Parser(argparse.ArgumentParser):
     """Answers wrong usage with one line instead of a page."""
@@ -72,6 +74,7 @@ def command_line() -> argparse.ArgumentParser:
         const="resume",
         help="go on with the run in OUT where it stopped, if it is the same one; begin where there is none",
     )
+    segment.add_argument("--json", action="store_true", help=JSON_HELP)
     _model_options(segment, model_help="; with --concept: the one it was learned with")
 
     _track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
@@ -87,6 +90,7 @@ def command_line() -> argparse.ArgumentParser:
         help="MASK is a map of labels, one number an object (0 background, 255 undecided), as a palette file: "
         "FOLDER/object-1.safetensors and so on",
     )
+    learn.add_argument("--json", action="store_true", help=JSON_HELP)
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     _model_options(learn)
 
@@ -241,6 +245,7 @@ def _track_options(track: argparse.ArgumentParser) -> None:
         "--export", choices=("coco_video", "mots"), help="write OUT/coco_video.json (YouTube-VIS) or OUT/mots.txt too"
     )
     track.add_argument("--no-overlay", action="store_true", help="write no overlay.mp4")
+    track.add_argument("--json", action="store_true", help=JSON_HELP)
     _existing_options(track)
     recipes = track.add_mutually_exclusive_group()
     recipes.add_argument(

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from persam.cli.shell import (
     read_mark,
     say,
 )
+from persam.cli.streams import printable
+from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def segment(options: argparse.Namespace) -> int:
 
     kept: list[Record] = []
     folder = replace(folder, settings=settings_of(words, model))
-    return _tell(folder.search(album, ask, kept=kept.extend), kept, folder.concepts, len(album), options.output)
+    printer = Printer("image", [str(target.source) for target in album], as_json=options.json)
+    return _tell(folder.search(album, ask, kept=kept.extend), kept, folder, len(album), printer)
 
 
 def _without_results(album: "list[Target]", output: Path) -> "list[Target]":
@@ -103,7 +106,7 @@ def _prepare(folder: "Folder", words: dict[str, Any], album: "list[Target]") -> 
     make_writable(folder.path)
 
 
-def _tell(records: "Iterator[Record]", kept: "list[Record]", names: Sequence[str], photos: int, output: Path) -> int:
+def _tell(records: "Iterator[Record]", kept: "list[Record]", folder: "Folder", photos: int, printer: Printer) -> int:
     """Prints every record as it comes, then says in how many photos each concept was found.
 
     kept: those of photos that were finished before this command.
@@ -117,14 +120,13 @@ def _tell(records: "Iterator[Record]", kept: "list[Record]", names: Sequence[str
             failed += 1
             tqdm.write(f"persam: {one_line(record['error'])}", file=sys.stderr)
         present.update(_found(record))
-        tqdm.write(json.dumps(record), file=sys.stdout)
-        sys.stdout.flush()
+        printer.show(record)
     for record in kept:
         present.update(_found(record))
-    counts = ", ".join(f"{name!r} in {present[name]}" for name in names)
+    counts = ", ".join(f"{name!r} in {present[name]}" for name in folder.concepts)
     unusable = f", {failed} could not be used" if failed else ""
     before = f", {len(kept)} of them finished before" if kept else ""
-    say(f"found {counts} of {photos} photos{before}{unusable}; results are in {output}")
+    say(f"found {counts} of {photos} photos{before}{unusable}; results are in {folder.path}")
     return 2 if failed else 0
 
 
@@ -145,7 +147,11 @@ def learn(options: argparse.Namespace) -> int:
         concept = _learn(load_model(options), references, options.name or options.output.stem)
         files = [(concept, concept.save(options.output))]
     for concept, path in files:
-        print(json.dumps({"concept": concept.name, "file": str(path), "bytes": path.stat().st_size}))
+        size = path.stat().st_size
+        if sys.stdout.isatty() and not options.json:
+            print(printable(f"{concept.name}: {path} ({size / 1000:.0f} kB)", sys.stdout))
+        else:
+            print(json.dumps({"concept": concept.name, "file": str(path), "bytes": size}))
     return 0
 
 

@@ -1,7 +1,6 @@
 """`persam track`. An edge, without logic of its own."""
 
 import argparse
-import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
 from persam.cli.shell import files_of, load_concepts, load_model, make_writable, read_mark, say
+from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def track(options: argparse.Namespace) -> int:
         step=options.every,
         backward=options.backward,
     )
+    printer = Printer("frame", clip.names(places[:1]), as_json=options.json)
     present: Counter[str] = Counter()
     frames = 0
     with folder, tqdm(total=len(places), unit="frame", disable=None, file=sys.stderr) as bar:
@@ -83,8 +84,7 @@ def track(options: argparse.Namespace) -> int:
             present.update(one["concept"] for one in record["objects"] if one["present"])
             frames += 1
             bar.update()
-            tqdm.write(json.dumps(record), file=sys.stdout)
-            sys.stdout.flush()
+            printer.show(record)
     counts = ", ".join(f"{name!r} in {present[name]}" for name in objects.names)
     say(f"tracked {counts} of {frames} frames; results are in {options.output}")
     return 0

@@ -128,6 +128,8 @@ class ImageResult:
         its best guess.
     time: seconds from the start of the video; None for a photo.
     source: the image's path, or None.
+    error: why the image could not be searched, where errors are skipped: then nothing is present, there is no
+        segmentation, and size_hw is (0, 0).
     read: gives the image again as RGB; one that came from a path is not kept in memory.
     """
 
@@ -137,6 +139,17 @@ class ImageResult:
     read: Callable[[], UInt8[Array, "h w 3"]] = field(repr=False)
     time: float | None = None
     source: Path | None = None
+    error: PerSAMError | None = None
+
+    @classmethod
+    def of_error(cls, name: str, error: PerSAMError, source: Path | None = None) -> "ImageResult":
+        """What stands in the place of an image that could not be searched; it does not keep the image in memory."""
+
+        def unreadable() -> UInt8[Array, "h w 3"]:
+            raise error
+
+        error.__context__ = None
+        return cls(name, (0, 0), (), unreadable, source=source, error=error.with_traceback(None))
 
     def __post_init__(self) -> None:
         for one in self.segmentations:
@@ -150,6 +163,7 @@ class ImageResult:
         return (one for one in self.segmentations if one.present)
 
     def __getitem__(self, concept: str) -> Segmentation:
+        self._check_searched()
         for one in self.segmentations:
             if one.concept == concept:
                 return one
@@ -159,12 +173,17 @@ class ImageResult:
     @property
     def best(self) -> Segmentation:
         """The first segmentation that is present, else the first concept's best guess."""
+        self._check_searched()
         present = next(iter(self), None)
         if present is not None:
             return present
         if not self.segmentations:
             raise PerSAMError(f"nothing was looked for in {self.name!r}: the result holds no segmentation.")
         return self.segmentations[0]
+
+    def _check_searched(self) -> None:
+        if self.error is not None:
+            raise PerSAMError(f"{self.name!r} was not searched: {self.error}")
 
     @property
     def present(self) -> bool:
@@ -235,4 +254,6 @@ class ImageResult:
         return draw.cutout(self.read(), self.mask)
 
     def __repr__(self) -> str:
+        if self.error is not None:
+            return f"ImageResult({self.name!r}: not searched, {self.error})"
         return f"ImageResult({self.name!r}: {'; '.join(map(repr, self.segmentations))})"

@@ -59,6 +59,9 @@ class Concept:
     scale_weights: Float[Tensor, "3"] | None = None
     references: tuple[Reference, ...] = field(default=(), repr=False)
 
+    def __post_init__(self) -> None:
+        checked_name(self.name)
+
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
             self,
@@ -142,6 +145,17 @@ class Concept:
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
+
+
+def checked_name(name: object) -> str:
+    """The name, which must be text: a file would hold another, and could not be loaded.
+
+    Raises:
+        ConceptError: it is something else.
+    """
+    if not isinstance(name, str):
+        raise ConceptError(f"a concept's name is text, and {name!r} was given. Write name={str(name)!r}.")
+    return name
 
 
 def is_concept_file(path: Path) -> bool:
