@@ -21,6 +21,7 @@ from persam.method.prompts import reference_mask
 from persam.method.recipes import OFFICIAL_PERSAM_F, PERSAM, AnyRecipe, OfficialRecipe, Recipe, find
 from persam.sam.backbone import Backbone
 from persam.sam.memory import as_out_of_memory
+from persam.sam.plain import plain_torch
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
@@ -58,6 +59,7 @@ class PerSAM:
             )
 
     @torch.inference_mode()
+    @plain_torch()
     @as_out_of_memory("learning a concept")
     def learn(
         self, images: Any, masks: Any, *, name: object = "object", recipe: str | AnyRecipe | None = None
@@ -96,6 +98,7 @@ class PerSAM:
         return self._learn([(called, references)], recipe)[0]
 
     @torch.inference_mode()
+    @plain_torch()
     @as_out_of_memory("learning concepts")
     def learn_each(
         self, image: Any, masks: Any, *, names: Sequence[object] | None = None, recipe: str | AnyRecipe | None = None
@@ -125,6 +128,7 @@ class PerSAM:
         return self._learn([(name, [one]) for name, one in zip(called, references, strict=True)], recipe)
 
     @torch.inference_mode()
+    @plain_torch()
     @as_out_of_memory("tuning a concept")
     def tune(self, concept: Concept) -> Concept:
         """The concept with PerSAM-F's two weights, fitted on its references (section 3.3). Other choices stay.
@@ -184,6 +188,7 @@ class PerSAM:
         return map(result, iter_targets(targets))  # unlike a generator, it goes on after an error
 
     @torch.inference_mode()
+    @plain_torch()
     def find(
         self,
         rgb: UInt8[Array, "h w 3"],
@@ -205,6 +210,7 @@ class PerSAM:
         order = [one.name for one in known]
         return sorted(finds, key=lambda one: order.index(one.concept.name))
 
+    @plain_torch()
     def _result(self, target: Target, concepts: Sequence[Concept], max_instances: int) -> ImageResult:
         with as_out_of_memory(f"the search in {target.source or target.name}"):
             rgb = target.read()

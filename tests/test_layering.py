@@ -27,7 +27,7 @@ WINGS = (
 FILES = {
     "io": (
         {"write", "rle", "images", "video_contents", "names", "lock", "fonts"},
-        {"masks", "album", "draw", "video_file", "video_sound"},
+        {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},
         {"video_formats"},
@@ -37,7 +37,7 @@ FILES = {
         {"folder", "track_folder"},
     ),
     "sam": (
-        {"_segment_anything", "checkpoint", "sources", "malloc", "memory", "decoder"},
+        {"_segment_anything", "checkpoint", "sources", "malloc", "memory", "plain", "decoder"},
         {"weights", "backbone"},
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},

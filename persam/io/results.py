@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from persam.errors import PerSAMError
 from persam.geometry import box_of
 from persam.io import draw, mask_files
+from persam.io.again import Unreadable
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]
@@ -71,6 +72,15 @@ class Segmentation:
             track_id=track_id,
         )
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same of the same pixels."""
+        if not isinstance(other, Segmentation):
+            return NotImplemented
+        return all(_same(getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.concept, self.instance, self.score, self.present, self.box_xyxy, self.track_id))
+
     @property
     def area_px(self) -> int:
         return int(self.mask.sum())
@@ -115,13 +125,20 @@ class Segmentation:
         return f"Segmentation({self.concept!r}: {where}, score {self.score:.2f}, {presence})"
 
 
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return bool(one == other)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageResult:
     """What was found in one image, whatever was asked: one object, several concepts, many instances, a video frame.
 
     Its length is the number of what is present, and iterating gives those; a result in which nothing is present is
-    false. `result["rex"]` is the best segmentation of a concept, present or not. For one object, `mask`, `score`,
-    `presence`, `present`, `box_xyxy`, `points_xy`, `labels` and `similarity` are those of the best segmentation.
+    false. `result["rex"]` is the best segmentation of a concept, present or not; `"rex" in result` says whether it is.
+    For one object, `mask`, `score`, `presence`, `present`, `box_xyxy`, `points_xy`, `labels` and `similarity` are those
+    of the best segmentation.
 
     name: of the image, unique in its album. size_hw: in pixels.
     segmentations: by concept in the order asked, then the most similar first. A concept that is not present has one,
@@ -144,12 +161,8 @@ class ImageResult:
     @classmethod
     def of_error(cls, name: str, error: PerSAMError, source: Path | None = None) -> "ImageResult":
         """What stands in the place of an image that could not be searched; it does not keep the image in memory."""
-
-        def unreadable() -> UInt8[Array, "h w 3"]:
-            raise error
-
         error.__context__ = None
-        return cls(name, (0, 0), (), unreadable, source=source, error=error.with_traceback(None))
+        return cls(name, (0, 0), (), Unreadable(error), source=source, error=error.with_traceback(None))
 
     def __post_init__(self) -> None:
         for one in self.segmentations:
@@ -158,6 +171,24 @@ class ImageResult:
 
     def __len__(self) -> int:
         return sum(one.present for one in self.segmentations)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether the concept of this name, or this very segmentation, is present."""
+        return any(item in (one.concept, one) for one in self)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same of the same image; how it is read again does not count."""
+        if not isinstance(other, ImageResult):
+            return NotImplemented
+        return self._known == other._known
+
+    def __hash__(self) -> int:
+        return hash(self._known)
+
+    @property
+    def _known(self) -> tuple[Any, ...]:
+        error = None if self.error is None else (type(self.error), str(self.error))
+        return self.name, self.size_hw, self.segmentations, self.time, self.source, error
 
     def __iter__(self) -> Iterator[Segmentation]:
         return (one for one in self.segmentations if one.present)

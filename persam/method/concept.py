@@ -26,7 +26,7 @@ PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 IDENTITY = tuple(one.name for one in fields(IdentityDescriptor))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """One reference image, its embedding (a batch of one), and the object's mask in the image's own size."""
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from persam.geometry import Frame, patch_colours, resize_to_input
+from persam.sam._segment_anything import import_modeling
 from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
 from persam.types import Candidates, ImageEmbedding, Prompt
 
@@ -76,6 +77,9 @@ class SamBackbone:
         self.stride = self.input_size // self.model.prompt_encoder.image_embedding_size[0]
         self.batch_size: int = getattr(model, "batch_size", 1)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (_Modeling(), type(self), self.__dict__)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -136,6 +140,23 @@ class SamBackbone:
         square = pixels.new_zeros(3, self.input_size, self.input_size)
         square[:, : pixels.shape[1], : pixels.shape[2]] = (pixels - mean) / std
         return square
+
+
+class _Modeling:
+    """Goes before a network in a pickle: its classes are `segment_anything`'s, which only `import_modeling` imports."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import_modeling, ()
+
+
+def _import_modeling() -> None:
+    import_modeling()
+
+
+def _unpickled(_: None, kind: type[SamBackbone], state: dict[str, Any]) -> SamBackbone:
+    backbone = kind.__new__(kind)
+    backbone.__dict__.update(state)
+    return backbone
 
 
 def _to_input(points_xy: Float[Tensor, "b n 2"], frames: tuple[Frame, ...]) -> Float[Tensor, "b n 2"]:
