@@ -37,8 +37,8 @@ FILES = {
         {"folder", "track_folder"},
     ),
     "sam": (
-        {"_segment_anything", "checkpoint", "sources", "malloc", "memory", "plain", "decoder"},
-        {"weights", "backbone"},
+        {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
+        {"weights", "backbone", "checkpoint"},
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
         {"load"},

@@ -16,6 +16,7 @@ from persam.cli.shell import (
     files_of,
     load_concepts,
     load_model,
+    load_model_of,
     make_writable,
     one_line,
     read_mark,
@@ -53,7 +54,7 @@ def segment(options: argparse.Namespace) -> int:
         folder = _folder(options, [one.name for one in concepts], options.concepts)
         words |= {"recipe": [one.recipe.name for one in concepts], "learned": digests_of_files(options.concepts)}
         _prepare(folder, words, album)
-        model = load_model(options, options.model or concepts[0].backbone)
+        model = load_model_of(options, concepts[0])
     else:
         name = Path(options.inputs[0]).stem
         folder = _folder(options, [name], options.inputs[:2])

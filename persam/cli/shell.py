@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.errors import NotCalibratedWarning, OutputError
+from persam.errors import ConceptError, NotCalibratedWarning, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept
@@ -58,6 +58,25 @@ def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM
         base=options.base,
         pixels=options.pixels,
     )
+
+
+def load_model_of(options: argparse.Namespace, concept: "Concept") -> "PerSAM":
+    """The model that the options name, else the one that the concept was learned with.
+
+    Raises:
+        ConceptError: that was a file, which only --model can name.
+    """
+    from persam.sam.weights import TABLE
+
+    try:
+        return load_model(options, options.model or concept.backbone)
+    except WeightsError as error:
+        if options.model or concept.backbone in TABLE:
+            raise
+        raise ConceptError(
+            f"the concept {concept.name!r} was learned with the checkpoint {concept.backbone!r} (weights "
+            f"{concept.fingerprint}), which is none of the named models. Give its file with --model."
+        ) from error
 
 
 def load_concepts(paths: Sequence[str]) -> "list[Concept]":

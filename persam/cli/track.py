@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
-from persam.cli.shell import files_of, load_concepts, load_model, make_writable, read_mark, say
+from persam.cli.shell import files_of, load_concepts, load_model, load_model_of, make_writable, read_mark, say
 from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
@@ -61,7 +61,7 @@ def track(options: argparse.Namespace) -> int:
     make_writable(options.output)
     if folder.overlay_missing:
         say(NO_PYAV)
-    model = load_model(options, options.model or (objects.given[0].backbone if objects.are_concepts else None))
+    model = load_model_of(options, objects.given[0]) if objects.are_concepts else load_model(options)
     folder = folder_of(model)
     results = persam.track(
         clip,

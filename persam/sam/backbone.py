@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from persam.errors import WeightsError
 from persam.geometry import Frame, patch_colours, resize_to_input
 from persam.sam._segment_anything import import_modeling
 from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
@@ -98,6 +99,9 @@ class SamBackbone:
         # on a CPU larger batches are no faster, and slower where their activations are mapped anew each time
         at_once = 1 if squares.device.type == "cpu" else self.batch_size
         batches = [self.model.image_encoder(batch) for batch in squares.split(at_once)]
+        self._check_finite(
+            *(maps for batch in batches for maps in (batch if isinstance(batch, EncoderMaps) else [batch]))
+        )
         colours = [patch_colours(small, frame) for small, frame in zip(resized, frames, strict=True)]
         keys = tuple(_digest(small, frame) for small, frame in zip(resized, frames, strict=True))
         colour = torch.stack(colours).to(self.device)
@@ -128,7 +132,17 @@ class SamBackbone:
             guidance=guidance,
             fine=None if fine is None else (fine[0].expand(rows, -1, -1, -1), fine[1].expand(rows, -1, -1, -1)),
         )
+        self._check_finite(logits, predicted_iou)
         return Candidates(logits, predicted_iou)
+
+    def _check_finite(self, *made: Tensor) -> None:
+        """Raises where the network answers with NaN, which would compare as "not here"."""
+        if not all(bool(torch.isfinite(maps).all()) for maps in made):
+            raise WeightsError(
+                f"{self.name} answers with NaN or infinity: its weights are damaged, or overflow in "
+                f"{str(made[0].dtype).removeprefix('torch.')}. `persam weights verify` checks a named model; load "
+                "another one, or in float32."
+            )
 
     def _square(self, small: UInt8[Array, "hi wi 3"]) -> Float[Tensor, "3 s s"]:
         """The normalised image at the top left of the padded square, whose padding is 0."""

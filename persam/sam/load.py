@@ -61,7 +61,7 @@ def load_backbone(
     target = find_device(device)
     file = _file(name_or_path)
     try:
-        tensors = read(file)
+        tensors = read(file, is_checked=name_or_path in weights.TABLE)
         if lora.SIGNATURE in tensors:
             base_file = _file(lora.base_name(tensors) if base is None else base)
             tensors, pixels = lora.merge(read(base_file), tensors), pixels or "unit"
