@@ -15,7 +15,7 @@ from persam.io.video import open_video
 def main(clip: str, mask: str, output: Path, model: str | persam.PerSAM = "nano") -> None:
     video = open_video(clip)
     assert video.count is not None  # a file's or a folder's is known
-    with TrackFolder(output, video, range(video.count)) as folder:
+    with TrackFolder(output, video, range(video.count), existing="overwrite") as folder:
         for frame in persam.track(video, mask, model=model):
             print(frame)
             folder.write(frame)

@@ -56,6 +56,7 @@ def segment(
     recipe: str | AnyRecipe | None = None,
     max_instances: int = 1,
     device: str | torch.device = "auto",
+    on_error: str = "raise",
 ) -> list[ImageResult]:
     """The object of the reference in each target: the whole of persam in one call.
 
@@ -68,6 +69,8 @@ def segment(
         recipe: name or Recipe; the model's own when None.
         max_instances: at most so many of it in an image, the most similar first.
         device: where a model given by name runs.
+        on_error: `raise`, or `skip`: the result of a target that cannot be read or searched has an `error` and no
+            segmentation, and the others keep their places.
 
     Raises:
         PerSAMError: one of its children says what cannot be used, and what to do.
@@ -78,4 +81,4 @@ def segment(
     """
     ready = model if isinstance(model, PerSAM) else load(model, device=device)
     concept = ready.learn(ref_img, ref_mask, recipe=recipe)
-    return list(ready.segment(targets, concept, max_instances=max_instances))
+    return list(ready.segment(targets, concept, max_instances=max_instances, on_error=on_error))

@@ -37,6 +37,14 @@ class OutputError(PerSAMError):
     """A result that cannot be written where it should go."""
 
 
+class DiskFullError(OutputError):
+    """A disk or a quota without room: nothing more can be written there."""
+
+
+class OutOfMemoryError(PerSAMError):
+    """An image, or what is looked for in it, needs more memory than the device has free."""
+
+
 class DataError(PerSAMError):
     """A benchmark's folder that does not hold what its layout promises."""
 

@@ -15,11 +15,13 @@ from persam.io.masks import read_labels
 from persam.io.results import ImageResult
 from persam.method import official, ours
 from persam.method.calibration import Calibration, calibration_of
-from persam.method.concept import Concept, Reference, owned
+from persam.method.concept import Concept, Reference, checked_name, owned
 from persam.method.find import Find, result_of
 from persam.method.prompts import reference_mask
 from persam.method.recipes import OFFICIAL_PERSAM_F, PERSAM, AnyRecipe, OfficialRecipe, Recipe, find
 from persam.sam.backbone import Backbone
+from persam.sam.memory import as_out_of_memory
+from persam.sam.plain import plain_torch
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +59,11 @@ class PerSAM:
             )
 
     @torch.inference_mode()
-    def learn(self, images: Any, masks: Any, *, name: str = "object", recipe: str | AnyRecipe | None = None) -> Concept:
+    @plain_torch()
+    @as_out_of_memory("learning a concept")
+    def learn(
+        self, images: Any, masks: Any, *, name: object = "object", recipe: str | AnyRecipe | None = None
+    ) -> Concept:
         """The concept of the object that the masks show (section 3.2, target features). Nothing is trained.
 
         Args:
@@ -69,21 +75,33 @@ class PerSAM:
 
         Raises:
             ImageError, MaskError: an image or a mask cannot be used; the message says why.
+            ConceptError: the name is not text.
         """
-        photos, marks = _listed(images), _listed(masks)
+        photos, marks, called = _listed(images), _listed(masks), checked_name(name)
         if len(photos) != len(marks) or not photos:
-            raise MaskError(f"{len(photos)} reference photos came with {len(marks)} masks: give one mask a photo.")
+            if marks and all(isinstance(mark, int | float) for mark in marks):
+                told = ", ".join(f"{mark:g}" for mark in marks[:4])
+                raise MaskError(
+                    f"a list of numbers is no mask. For a box write persam.Box({told}) or "
+                    f'"box:{told.replace(" ", "")}", for points persam.Points(((x, y), ...)).'
+                )
+            raise MaskError(
+                f"{_counted(len(photos), 'reference photo')} came with {_counted(len(marks), 'mask')}: "
+                "give one mask a photo."
+            )
         pixels = [read_image(photo) for photo in photos]
         embedding = self.backbone.encode(pixels)
         references = [
             self._reference(rgb, embedding[number], mark, photo)
             for number, (rgb, mark, photo) in enumerate(zip(pixels, marks, photos, strict=True))
         ]
-        return self._learn([(name, references)], recipe)[0]
+        return self._learn([(called, references)], recipe)[0]
 
     @torch.inference_mode()
+    @plain_torch()
+    @as_out_of_memory("learning concepts")
     def learn_each(
-        self, image: Any, masks: Any, *, names: Sequence[str] | None = None, recipe: str | AnyRecipe | None = None
+        self, image: Any, masks: Any, *, names: Sequence[object] | None = None, recipe: str | AnyRecipe | None = None
     ) -> list[Concept]:
         """A concept for each of several objects in one reference image, which is encoded once.
 
@@ -102,7 +120,7 @@ class PerSAM:
             marks = dict(enumerate(masks, start=1))
         else:
             marks = read_labels(masks, (rgb.shape[0], rgb.shape[1]), **_named(image))
-        called = [f"object {number}" for number in marks] if names is None else list(names)
+        called = [f"object {number}" for number in marks] if names is None else [checked_name(name) for name in names]
         if not marks or len(called) != len(marks):
             raise MaskError(f"{len(marks)} objects came with {len(called)} names: give at least one mask, a name each.")
         embedding = self.backbone.encode([rgb])
@@ -110,6 +128,8 @@ class PerSAM:
         return self._learn([(name, [one]) for name, one in zip(called, references, strict=True)], recipe)
 
     @torch.inference_mode()
+    @plain_torch()
+    @as_out_of_memory("tuning a concept")
     def tune(self, concept: Concept) -> Concept:
         """The concept with PerSAM-F's two weights, fitted on its references (section 3.3). Other choices stay.
 
@@ -127,7 +147,12 @@ class PerSAM:
         return ours.tune(own, self.backbone, self.calibration)
 
     def segment(
-        self, targets: Any, concepts: Concept | Sequence[Concept], *, max_instances: int = 1
+        self,
+        targets: Any,
+        concepts: Concept | Sequence[Concept],
+        *,
+        max_instances: int = 1,
+        on_error: str = "raise",
     ) -> Iterator[ImageResult]:
         """A result for each target, one after the other; each image is encoded once and then forgotten.
 
@@ -138,17 +163,32 @@ class PerSAM:
             targets: an image, a list, a folder, a glob, or an iterator of images.
             concepts: one, or several with different names, as `learn` gives them for this backbone.
             max_instances: at most so many of each concept in an image, the most similar first.
+            on_error: what to do with an image that cannot be read or searched: `raise`, after which the next one can
+                still be asked for; or `skip`: its result has an `error` and no segmentation.
 
         Raises:
             ConceptError: there is no concept, two have one name, one belongs to another backbone's features, or was
                 learned before the backbone was calibrated.
-            PerSAMError: an official recipe is asked for several instances.
+            PerSAMError: an official recipe is asked for several instances, or `on_error` is something else.
             ImageError: when a target that cannot be read is reached.
+            OutOfMemoryError: when one is reached that needs more memory than there is.
         """
+        if on_error not in ("raise", "skip"):
+            raise PerSAMError(f"on_error must be 'raise' or 'skip', and {on_error!r} was given.")
         known = owned(concepts, self.backbone, max_instances)
-        return (self._result(target, known, max_instances) for target in iter_targets(targets))
+
+        def result(target: Target) -> ImageResult:
+            try:
+                return self._result(target, known, max_instances)
+            except PerSAMError as error:
+                if on_error == "raise":
+                    raise
+                return ImageResult.of_error(target.name, error, target.source)
+
+        return map(result, iter_targets(targets))  # unlike a generator, it goes on after an error
 
     @torch.inference_mode()
+    @plain_torch()
     def find(
         self,
         rgb: UInt8[Array, "h w 3"],
@@ -170,10 +210,12 @@ class PerSAM:
         order = [one.name for one in known]
         return sorted(finds, key=lambda one: order.index(one.concept.name))
 
+    @plain_torch()
     def _result(self, target: Target, concepts: Sequence[Concept], max_instances: int) -> ImageResult:
-        rgb = target.read()
-        embedding = self.backbone.encode([rgb])
-        return result_of(target, rgb, self.find(rgb, embedding, concepts, max_instances=max_instances))
+        with as_out_of_memory(f"the search in {target.source or target.name}"):
+            rgb = target.read()
+            embedding = self.backbone.encode([rgb])
+            return result_of(target, rgb, self.find(rgb, embedding, concepts, max_instances=max_instances))
 
     def _reference(self, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding, mark: Any, image: Any) -> Reference:
         return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, **_named(image)))
@@ -190,6 +232,10 @@ class PerSAM:
 def _named(image: Any) -> dict[str, str]:
     """What messages about its mask call an image, where it has a path."""
     return {"image_name": str(image)} if isinstance(image, str | Path) else {}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(values: Any) -> Sequence[Any]:

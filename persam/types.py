@@ -11,7 +11,7 @@ from torch import Tensor
 from persam.geometry import Frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageEmbedding:
     """What a backbone knows of a batch of images: the expensive step, kept so that everything after it is cheap.
 
@@ -71,7 +71,7 @@ class ImageEmbedding:
         return changed if self.fine is None else changed | {"fine": (change(self.fine[0]), change(self.fine[1]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """What SAM is asked, one row a prompt, in original pixels.
 
@@ -92,7 +92,7 @@ class Prompt:
         return next((len(part) for part in parts if part is not None), 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """SAM's answer to every prompt: four masks (single, whole, part, subpart) as logits, and their predicted IoU."""
 
@@ -100,7 +100,7 @@ class Candidates:
     predicted_iou: Float[Tensor, "b 4"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocationPrior:
     """Where the concept may be in an image.
 
@@ -120,7 +120,7 @@ class LocationPrior:
         return Prompt(points_xy=self.points_xy[None], labels=self.labels[None])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoded:
     """A mask on its way, on the device: above 0 is the object.
 

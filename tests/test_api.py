@@ -32,6 +32,14 @@ def model() -> PerSAM:
 # ---- segment
 
 
+def test_one_bad_target_does_not_lose_the_others(model, tmp_path):
+    targets = [photo(at_xyxy=ELSEWHERE), tmp_path / "none.jpg", photo(colour=BLUE)]
+    with pytest.raises(ImageError, match="there is no such file"):
+        persam.segment(photo(), mask(), targets, model=model)
+    found = persam.segment(photo(), mask(), targets, model=model, on_error="skip")
+    assert [(one.present, one.error is None) for one in found] == [(True, True), (False, False), (False, True)]
+
+
 def test_one_line_does_it(model):
     found = persam.segment(photo(), mask(), [photo(at_xyxy=ELSEWHERE), photo(colour=BLUE)], model=model)
     assert isinstance(found, list)

@@ -26,17 +26,19 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "images", "video_contents"},
-        {"masks", "album", "draw", "video_file", "video_sound"},
+        {"write", "rle", "images", "video_contents", "names", "lock", "fonts"},
+        {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},
         {"video_formats"},
         {"formats"},
+        {"manifest"},
+        {"run"},
         {"folder", "track_folder"},
     ),
     "sam": (
-        {"_segment_anything", "checkpoint", "sources", "malloc", "decoder"},
-        {"weights", "backbone"},
+        {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
+        {"weights", "backbone", "checkpoint"},
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
         {"load"},
@@ -75,11 +77,11 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell", "action"},
+        {"texts", "shell", "action", "settings", "streams"},
         {"dreambooth_prepare", "dreambooth_score"},
         {"dreambooth_train"},
         {"dreambooth", "bench"},
-        {"arguments"},
+        {"arguments", "table"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),

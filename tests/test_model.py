@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from persam.errors import ConceptError, ImageError, MaskError, PerSAMError
+from persam.errors import ConceptError, ImageError, MaskError, OutOfMemoryError, PerSAMError
 from persam.method.concept import Concept
 from persam.method.recipes import OFFICIAL_PERSAM_F, RECIPES, Recipe
 from persam.model import PerSAM
@@ -258,9 +258,14 @@ def test_another_models_concept_is_refused(red):
 @pytest.mark.parametrize(
     ("images", "masks", "message"),
     [
-        ([photo(), photo()], [mask()], "2 reference photos came with 1 masks"),
-        (photo(), [mask(), mask()], "1 reference photos came with 2 masks"),
+        ([photo(), photo()], [mask()], "2 reference photos came with 1 mask: "),
+        (photo(), [mask(), mask()], "1 reference photo came with 2 masks"),
         ([], [], "0 reference photos came with 0 masks"),
+        (
+            photo(),
+            [10, 20, 30.5, 40],
+            r'For a box write persam\.Box\(10, 20, 30\.5, 40\) or "box:10,20,30\.5,40", for points',
+        ),
         (photo(), mask(hw=(32, 32)), "the mask is 32x32 but .* is 64x64"),
         (photo(), np.zeros((64, 64), bool), "the mask is empty"),
         (photo(), np.ones((64, 64), bool), "the mask is full"),
@@ -280,3 +285,76 @@ def test_an_image_of_nan_is_refused(model, red):
         next(model.segment(torch.full((3, 64, 64), torch.nan), red))
     with pytest.raises(ImageError, match="NaN"):
         model.learn(torch.full((3, 64, 64), torch.nan), mask())
+
+
+@pytest.mark.parametrize("name", [7, None, b"rex"])
+def test_a_name_is_text(model, name):
+    with pytest.raises(ConceptError, match=r"a concept's name is text, and .* was given\. Write name="):
+        model.learn(photo(), mask(), name=name)
+    with pytest.raises(ConceptError, match="a concept's name is text"):
+        model.learn_each(photo(), [mask()], names=[name])
+
+
+# ---- images that cannot be searched
+
+
+def test_an_image_that_cannot_be_searched_is_skipped_and_the_others_keep_their_places(model, red, tmp_path):
+    (tmp_path / "text.jpg").write_text("no photo")
+    targets = [
+        photo(at_xyxy=ELSEWHERE),
+        tmp_path / "none.jpg",
+        None,
+        photo(colour=BLUE),
+        tmp_path / "text.jpg",
+        photo(),
+    ]
+    found = list(model.segment(targets, red, on_error="skip"))
+    assert [one.name for one in found] == ["image_0001", "none", "image_0003", "image_0004", "text", "image_0006"]
+    assert [one.present for one in found] == [True, False, False, False, False, True]
+    assert [type(one.error) for one in found] == [
+        type(None),
+        ImageError,
+        ImageError,
+        type(None),
+        ImageError,
+        type(None),
+    ]
+    missing = found[1]
+    assert (len(missing), list(missing), missing.segmentations, missing.size_hw) == (0, [], (), (0, 0))
+    assert missing.source == tmp_path / "none.jpg"
+    assert repr(missing).startswith("ImageResult('none': not searched, cannot read the image")
+    assert missing.error.__traceback__ is None  # it would keep the image in memory
+    for ask in (lambda: missing.mask, lambda: missing["red"], lambda: missing.best):
+        with pytest.raises(PerSAMError, match=r"'none' was not searched: .* there is no such file"):
+            ask()
+    with pytest.raises(ImageError, match="there is no such file"):
+        missing.overlay()
+
+
+def test_after_an_error_that_is_raised_the_next_image_can_be_asked_for(model, red):
+    results = model.segment([photo(), None, photo(at_xyxy=ELSEWHERE)], red)
+    assert next(results).present
+    with pytest.raises(ImageError, match="cannot read the image from 'NoneType'"):
+        next(results)
+    assert next(results).box_xyxy == ELSEWHERE
+    assert list(results) == []
+
+
+def test_too_little_memory_for_one_image_is_an_error_of_that_image(model, red, monkeypatch):
+    encode = model.backbone.encode
+
+    def greedy(images, **how):
+        if images[0].shape[0] > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+        return encode(images, **how)
+
+    monkeypatch.setattr(model.backbone, "encode", greedy)
+    large, small = model.segment([photo(hw=(96, 96)), photo()], red, on_error="skip")
+    assert isinstance(large.error, OutOfMemoryError)
+    assert str(large.error).startswith("the search in image_0001 needs more memory than is free (CUDA out of memory).")
+    assert small.present
+
+
+def test_what_to_do_with_errors_is_one_of_two(model, red):
+    with pytest.raises(PerSAMError, match="on_error must be 'raise' or 'skip', and 'ignore' was given"):
+        model.segment([], red, on_error="ignore")

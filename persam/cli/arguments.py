@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from persam.cli import bench, dreambooth
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 
+JSON_HELP = "print JSON lines on a terminal too, instead of a table"
+
 
 class _Parser(argparse.ArgumentParser):
     """Answers wrong usage with one line instead of a page."""
@@ -65,6 +67,15 @@ def command_line() -> argparse.ArgumentParser:
         "calibration: nano has one, `persam eval calibrate` makes another model's",
     )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
+    existing = _existing_options(segment)
+    existing.add_argument(
+        "--resume",
+        dest="existing",
+        action="store_const",
+        const="resume",
+        help="go on with the run in OUT where it stopped, if it is the same one; begin where there is none",
+    )
+    segment.add_argument("--json", action="store_true", help=JSON_HELP)
     _model_options(segment, model_help="; with --concept: the one it was learned with")
 
     _track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
@@ -80,6 +91,7 @@ def command_line() -> argparse.ArgumentParser:
         help="MASK is a map of labels, one number an object (0 background, 255 undecided), as a palette file: "
         "FOLDER/object-1.safetensors and so on",
     )
+    learn.add_argument("--json", action="store_true", help=JSON_HELP)
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     _model_options(learn)
 
@@ -183,6 +195,20 @@ def _command(
     return command
 
 
+def _existing_options(command: argparse.ArgumentParser) -> Any:
+    """What to do with results that are there; by default the command is refused."""
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite",
+        dest="existing",
+        action="store_const",
+        const="overwrite",
+        default="refuse",
+        help="replace the results of an earlier run in OUT; files that it did not make stay",
+    )
+    return existing
+
+
 def _track_options(track: argparse.ArgumentParser) -> None:
     track.usage = (
         "persam track CLIP MASK [MASK]... -o OUT\n"
@@ -234,6 +260,8 @@ def _track_options(track: argparse.ArgumentParser) -> None:
         "--export", choices=("coco_video", "mots"), help="write OUT/coco_video.json (YouTube-VIS) or OUT/mots.txt too"
     )
     track.add_argument("--no-overlay", action="store_true", help="write no overlay.mp4")
+    track.add_argument("--json", action="store_true", help=JSON_HELP)
+    _existing_options(track)
     recipes = track.add_mutually_exclusive_group()
     recipes.add_argument(
         "--recipe",

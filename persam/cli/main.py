@@ -1,22 +1,40 @@
 """What the shell's words do: `persam segment|track|learn|demo|eval|bench|dreambooth|weights`.
 
-Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted. Results go to
-the output folder and, as one JSON line per photo or frame, to stdout; everything meant for people goes to stderr.
+Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted, 141 the reader
+of the output has left, as `head` does. Results go to the output folder and to stdout: a table on a terminal, else a
+JSON line per photo or frame. What is said of the run goes to stderr.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from persam.cli import bench, dreambooth, evaluate, segment, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
+from persam.cli.streams import BROKEN_PIPE, drop_output, open_streams
 from persam.errors import PerSAMError
+from persam.sam.memory import as_out_of_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    open_streams()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # what cannot be written is noticed here, not when the interpreter ends
+    except BrokenPipeError:
+        drop_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        drop_output()
+        say(f"cannot write to stdout: {error}")
+        return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = command_line()
     options, more = parser.parse_known_args(joined(sys.argv[1:] if arguments is None else arguments))
     if more and (not hasattr(options, "inputs") or any(word.startswith("-") for word in more)):
@@ -24,15 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if more:  # photos after -o OUT, which argparse does not take together with those before it
         options.inputs += more
     try:
-        with own_warnings_as_lines():
+        with own_warnings_as_lines(), as_out_of_memory("this command"):
             return COMMANDS[options.run](options)
     except PerSAMError as error:
         say(str(error))
         return 2
-    except BrokenPipeError:  # the reader of stdout has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except OSError as error:
+        drop_output()
         say(f"{error}. Check that the disk has room and that the folder can be written.")
         return 2
     except KeyboardInterrupt:

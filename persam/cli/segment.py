@@ -2,19 +2,36 @@
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_concepts, load_model, make_writable, model_and_concept, one_line, say
+from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
+from persam.cli.shell import (
+    check_concept_file,
+    files_of,
+    learned,
+    load_concepts,
+    load_model,
+    load_model_of,
+    make_writable,
+    one_line,
+    references_of,
+    say,
+)
+from persam.cli.streams import printable
+from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
     from persam.io.album import Target
-    from persam.io.folder import Folder, Record
+    from persam.io.folder import Folder
     from persam.io.results import ImageResult
+    from persam.io.run import Record
     from persam.method.concept import Concept
 
 
@@ -29,34 +46,72 @@ def segment(options: argparse.Namespace) -> int:
         raise PerSAMError("a concept keeps the recipe it was learned with: leave --recipe away, or learn it again.")
     if options.max_instances < 1:
         raise PerSAMError(f"--max-instances {options.max_instances} finds nothing: give 1 or more.")
-    album = list(iter_targets(targets))  # nothing is read yet, but a folder that is not there is noticed
-    make_writable(options.output)
+    # nothing is read yet, but a folder that is not there is noticed
+    album = _without_results(list(iter_targets(targets)), options.output)
+    words: dict[str, Any] = {"threshold": options.threshold}
     if options.concepts:
         concepts = load_concepts(options.concepts)
-        folder = _folder(options, [concept.name for concept in concepts])
-        model = load_model(options, options.model or concepts[0].backbone)
+        folder = _folder(options, [one.name for one in concepts], options.concepts)
+        words |= {"recipe": [one.recipe.name for one in concepts], "learned": digests_of_files(options.concepts)}
+        _prepare(folder, words, album)
+        model = load_model_of(options, concepts[0])
     else:
-        folder = _folder(options, [Path(options.inputs[0]).stem])
-        model, concept = model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
-        concepts = [concept]
+        name = Path(options.inputs[0]).stem
+        folder = _folder(options, [name], options.inputs[:2])
+        references = references_of(options.inputs[:2])
+        words |= {"recipe": options.recipe or "persam", "learned": digest_of_marks(references)}
+        _prepare(folder, words, album)
+        model = load_model(options)
+        concepts = [learned(model, references, name)]
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
 
     def ask(target: "Target") -> "ImageResult":
         return next(model.segment(target.source, concepts, max_instances=most))
 
-    return _tell(folder.search(album, ask), [concept.name for concept in concepts], len(album), options.output)
+    kept: list[Record] = []
+    folder = replace(folder, settings=settings_of(words, model))
+    printer = Printer("image", [str(target.source) for target in album], as_json=options.json)
+    return _tell(folder.search(album, ask, kept=kept.extend), kept, folder, len(album), printer)
 
 
-def _folder(options: argparse.Namespace, names: list[str]) -> "Folder":
+def _without_results(album: "list[Target]", output: Path) -> "list[Target]":
+    """The album without the pictures that a run has left in the output folder, where it lies within the album's."""
+    from persam.io.manifest import results_in
+
+    own = results_in(output)
+    photos = [target for target in album if not (own and os.path.realpath(str(target.source)) in own)]
+    if len(photos) < len(album):
+        say(f"left out {len(album) - len(photos)} pictures that a run has written into {output}")
+    if not photos:
+        raise PerSAMError(f"there is no photo to search: all that was given are results in {output}.")
+    return photos
+
+
+def _folder(options: argparse.Namespace, names: list[str], inputs: list[str]) -> "Folder":
     from persam.io.folder import Folder
 
-    several = options.max_instances > 1
-    return Folder(options.output, tuple(names), instances=several, overlays=not options.no_overlays)
+    return Folder(
+        options.output,
+        tuple(names),
+        max_instances=options.max_instances,
+        overlays=not options.no_overlays,
+        inputs=files_of(options, inputs),
+        existing=options.existing,
+    )
 
 
-def _tell(records: "Iterator[Record]", names: list[str], photos: int, output: Path) -> int:
-    """Prints every record as it comes, then says in how many photos each concept was found."""
+def _prepare(folder: "Folder", words: dict[str, Any], album: "list[Target]") -> None:
+    """Tries the place for results before a model of gigabytes is fetched."""
+    replace(folder, settings=settings_of(words)).check(album)
+    make_writable(folder.path)
+
+
+def _tell(records: "Iterator[Record]", kept: "list[Record]", folder: "Folder", photos: int, printer: Printer) -> int:
+    """Prints every record as it comes, then says in how many photos each concept was found.
+
+    kept: those of photos that were finished before this command.
+    """
     from tqdm import tqdm
 
     present: Counter[str] = Counter()
@@ -65,13 +120,19 @@ def _tell(records: "Iterator[Record]", names: list[str], photos: int, output: Pa
         if "error" in record:
             failed += 1
             tqdm.write(f"persam: {one_line(record['error'])}", file=sys.stderr)
-        present.update({one["concept"] for one in record.get("objects", ()) if one["present"]})
-        tqdm.write(json.dumps(record), file=sys.stdout)
-        sys.stdout.flush()
-    counts = ", ".join(f"{name!r} in {present[name]}" for name in names)
+        present.update(_found(record))
+        printer.show(record)
+    for record in kept:
+        present.update(_found(record))
+    counts = ", ".join(f"{name!r} in {present[name]}" for name in folder.concepts)
     unusable = f", {failed} could not be used" if failed else ""
-    say(f"found {counts} of {photos} photos{unusable}; results are in {output}")
+    before = f", {len(kept)} of them finished before" if kept else ""
+    say(f"found {counts} of {photos} photos{before}{unusable}; results are in {folder.path}")
     return 2 if failed else 0
+
+
+def _found(record: "Record") -> set[str]:
+    return {one["concept"] for one in record.get("objects", ()) if one["present"]}
 
 
 def learn(options: argparse.Namespace) -> int:
@@ -82,17 +143,23 @@ def learn(options: argparse.Namespace) -> int:
     if options.each:
         files = _learn_each(options)
     else:
-        _, concept = model_and_concept(options, options.inputs, name=options.name or options.output.stem)
+        check_concept_file(options.output, files_of(options, options.inputs))
+        references = references_of(options.inputs)
+        concept = learned(load_model(options), references, options.name or options.output.stem)
         files = [(concept, concept.save(options.output))]
     for concept, path in files:
-        print(json.dumps({"concept": concept.name, "file": str(path), "bytes": path.stat().st_size}))
+        size = path.stat().st_size
+        if sys.stdout.isatty() and not options.json:
+            print(printable(f"{concept.name}: {path} ({size / 1000:.0f} kB)", sys.stdout))
+        else:
+            print(json.dumps({"concept": concept.name, "file": str(path), "bytes": size}))
     return 0
 
 
 def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
-    from persam.io.folder import file_part
     from persam.io.images import read_image
     from persam.io.masks import read_labels
+    from persam.io.names import file_part
 
     if len(options.inputs) != 2 or options.name:
         raise PerSAMError("--each takes one REF, one map of labels and no --name: results are called 'object 1' on.")
@@ -100,5 +167,8 @@ def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
     rgb = read_image(image)
     masks = read_labels(labels, rgb.shape[:2], image_name=image)  # before a model of gigabytes is fetched
     names = [f"object {label}" for label in masks]
+    paths = [options.output / f"{file_part(name)}.safetensors" for name in names]
+    for path in paths:
+        check_concept_file(path, files_of(options, options.inputs))
     concepts = load_model(options).learn_each(rgb, list(masks.values()), names=names)
-    return [(one, one.save(options.output / f"{file_part(one.name)}.safetensors")) for one in concepts]
+    return [(one, one.save(path)) for one, path in zip(concepts, paths, strict=True)]

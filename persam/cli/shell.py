@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.errors import NotCalibratedWarning, OutputError
+from persam.errors import ConceptError, NotCalibratedWarning, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept
@@ -60,6 +60,25 @@ def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM
     )
 
 
+def load_model_of(options: argparse.Namespace, concept: "Concept") -> "PerSAM":
+    """The model that the options name, else the one that the concept was learned with.
+
+    Raises:
+        ConceptError: that was a file, which only --model can name.
+    """
+    from persam.sam.weights import TABLE
+
+    try:
+        return load_model(options, options.model or concept.backbone)
+    except WeightsError as error:
+        if options.model or concept.backbone in TABLE:
+            raise
+        raise ConceptError(
+            f"the concept {concept.name!r} was learned with the checkpoint {concept.backbone!r} (weights "
+            f"{concept.fingerprint}), which is none of the named models. Give its file with --model."
+        ) from error
+
+
 def load_concepts(paths: Sequence[str]) -> "list[Concept]":
     from persam.method.concept import Concept
 
@@ -81,11 +100,20 @@ def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
 
 
 def model_and_concept(options: argparse.Namespace, pairs: Sequence[str], *, name: str) -> "tuple[PerSAM, Concept]":
-    """The references are read first: a wrong mask is noticed before a model of gigabytes is fetched."""
-    references = [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
+    """The model, and what it learns from REF MASK."""
+    references = references_of(pairs)
     model = load_model(options)
+    return model, learned(model, references, name)
+
+
+def references_of(pairs: Sequence[str]) -> list[tuple[Any, Any]]:
+    """Photos and masks are read first: a wrong one is noticed before a model of gigabytes is fetched."""
+    return [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
+
+
+def learned(model: "PerSAM", references: Sequence[tuple[Any, Any]], name: str) -> "Concept":
     images, masks = ([pair[part] for pair in references] for part in (0, 1))
-    return model, model.learn(images, masks, name=name)
+    return model.learn(images, masks, name=name)
 
 
 def _reference(image: str, mask: str) -> tuple[Any, Any]:
@@ -93,6 +121,29 @@ def _reference(image: str, mask: str) -> tuple[Any, Any]:
 
     rgb = read_image(image)
     return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)
+
+
+def files_of(options: argparse.Namespace, words: Sequence[str | None]) -> tuple[Path, ...]:
+    """Every file that the command reads beside its album, and so may not write; words are photos and masks."""
+    more = [options.model, options.base, options.calibration]
+    return tuple(Path(word).expanduser() for word in (*words, *more) if word)
+
+
+def check_concept_file(path: Path, inputs: Sequence[Path]) -> None:
+    """Notices that a concept would replace what it is learned from, or another file that is no concept."""
+    from persam.io.names import key
+
+    if not path.exists():
+        return
+    for given in inputs:
+        if given.exists() and (given.samefile(path) or key(str(given.absolute())) == key(str(path.absolute()))):
+            raise OutputError(
+                f"{given} is an input of this command, and -o {path} would replace it. Name another file."
+            )
+    from persam.method.concept import is_concept_file
+
+    if path.is_file() and path.stat().st_size and not is_concept_file(path):
+        raise OutputError(f"{path} is there and is no concept, which -o could replace. Name another file.")
 
 
 def make_writable(folder: Path) -> None:

@@ -19,7 +19,8 @@ Find an object in photos.
 
 Writes OUT/masks/*.png (0 and 255), OUT/overlays/*.jpg (to look at) and OUT/results.jsonl, one line per photo.
 Masks are NAME.png; with --max-instances NAME_1.png, NAME_2.png, ...; with several --concept NAME_<concept>.png, and
-with both NAME_<concept>_1.png, ..."""
+with both NAME_<concept>_1.png, ... OUT/manifest.json says which run made them: another one is refused there. A run that
+was stopped goes on with --resume."""
 LEARN_HELP = f"""\
 Learn an object from one or more photos of it, and save it in a file of some dozen kilobytes.
 

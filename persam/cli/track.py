@@ -1,19 +1,21 @@
 """`persam track`. An edge, without logic of its own."""
 
 import argparse
-import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_concepts, load_model, make_writable, read_mark, say
+from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
+from persam.cli.shell import files_of, load_concepts, load_model, load_model_of, make_writable, read_mark, say
+from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
     from persam.io.video import Video
     from persam.method.prompts import UserPrompt
+    from persam.model import PerSAM
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,28 @@ def track(options: argparse.Namespace) -> int:
     clip = open_video(options.inputs[0], max_side=options.max_side)
     places = _places(options, clip)
     objects = _objects(options, clip)
+    words = _words(options, clip, objects)
+
+    def folder_of(model: "PerSAM | None" = None) -> TrackFolder:
+        return TrackFolder(
+            options.output,
+            clip,
+            places,
+            overlay=not options.no_overlay,
+            cutout=options.cutout,
+            export_as=options.export,
+            settings=settings_of(words, model),
+            inputs=files_of(options, [*options.inputs[1:], *(options.concepts or ()), options.labels]),
+            existing=options.existing,
+        )
+
+    folder = folder_of()
+    folder.check()
     make_writable(options.output)
-    folder = TrackFolder(
-        options.output,
-        clip,
-        places,
-        overlay=not options.no_overlay,
-        cutout=options.cutout,
-        export_as=options.export,
-    )
     if folder.overlay_missing:
         say(NO_PYAV)
-    model = load_model(options, options.model or (objects.given[0].backbone if objects.are_concepts else None))
+    model = load_model_of(options, objects.given[0]) if objects.are_concepts else load_model(options)
+    folder = folder_of(model)
     results = persam.track(
         clip,
         objects.given,
@@ -62,6 +74,7 @@ def track(options: argparse.Namespace) -> int:
         step=options.every,
         backward=options.backward,
     )
+    printer = Printer("frame", clip.names(places[:1]), as_json=options.json)
     present: Counter[str] = Counter()
     frames = 0
     with folder, tqdm(total=len(places), unit="frame", disable=None, file=sys.stderr) as bar:
@@ -71,11 +84,26 @@ def track(options: argparse.Namespace) -> int:
             present.update(one["concept"] for one in record["objects"] if one["present"])
             frames += 1
             bar.update()
-            tqdm.write(json.dumps(record), file=sys.stdout)
-            sys.stdout.flush()
+            printer.show(record)
     counts = ", ".join(f"{name!r} in {present[name]}" for name in objects.names)
     say(f"tracked {counts} of {frames} frames; results are in {options.output}")
     return 0
+
+
+def _words(options: argparse.Namespace, clip: "Video", objects: _Objects) -> dict[str, Any]:
+    """What decides the results beside the model."""
+    learned = (
+        digests_of_files(options.concepts)
+        if options.concepts
+        else digest_of_marks((None, one) for one in objects.given)
+    )
+    return {
+        "clip": options.inputs[0],
+        "size": list(clip.size_hw),
+        "objects": objects.names,
+        "learned": learned,
+        "recipe": options.video_recipe,
+    }
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from persam.errors import MaskError
 from persam.geometry import box_of
+from persam.io.fonts import ELLIPSIS, Font, legible
 
 Array = np.ndarray[Any, Any]
 Colour = tuple[int, int, int]
@@ -58,7 +59,8 @@ def overlay(
         points_xy: places in pixels; a disc where its label is 1 (inside the object), a cross where it is 0.
         labels: one for each point; all are inside when not given.
         box: x0, y0, x1, y1 in pixels, inclusive.
-        label: text above the box, else above the mask, else at the top left.
+        label: text above the box, else above the mask, else at the top left. Signs that no font of the system has are
+            left out.
     """
     picture = rgb.copy()
     stroke = _stroke_of(rgb.shape[:2])
@@ -117,7 +119,6 @@ def side_by_side(
     columns = min(columns or len(pictures), len(pictures))
     small = [_scaled(Image.fromarray(picture), height) for picture in pictures]
     gap, size = max(4, height // 30), max(11, height // 16)
-    font = ImageFont.load_default(size)
     line = round(size * 1.5) if captions else 0
     widths = [max(picture.width for picture in small[column::columns]) for column in range(columns)]
     rows = math.ceil(len(small) / columns)
@@ -128,7 +129,8 @@ def side_by_side(
         left, top = gap + sum(widths[:column]) + gap * column, gap + row * (height + line + gap)
         sheet.paste(picture, (left, top + (height - picture.height) // 2))
         if captions:
-            text = _shortened(captions[number], widths[column], font)
+            text, font = legible(captions[number], size)
+            text = _shortened(text, widths[column], font)
             pen.text((left, top + height + line / 2), text, INK, font, anchor="lm")
     return np.array(sheet)
 
@@ -205,7 +207,9 @@ def _draw_label(
 ) -> None:
     """The text on a plate of the colour, moved and shortened to stay inside the photo."""
     size = max(9, round(stroke.radius * 2.2))
-    font = ImageFont.load_default(size)
+    text, font = legible(text, size)
+    if not text:
+        return
     width = picture.shape[1]
     pad = size // 3
     text = _shortened(text, max(1, width - 2 * pad), font)
@@ -219,13 +223,12 @@ def _draw_label(
     room[:] = np.asarray(plate)[: room.shape[0], : room.shape[1]]
 
 
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    text = " ".join(text.split())  # a line, whatever it holds
+def _shortened(text: str, width: int, font: Font) -> str:
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and font.getlength(text + ELLIPSIS) > width:
         text = text[:-1]
-    return text + "…"
+    return text + ELLIPSIS
 
 
 def _scaled(picture: Image.Image, height: int) -> Image.Image:

@@ -1,7 +1,7 @@
 """Results as data sets that other tools read: a table of formats, one line and one function each.
 
-Every format holds what is present and leaves out the rest. Images themselves are not copied: a data set refers to
-them as NAME and the suffix of their file, .png for those from memory.
+Every format holds what is present and leaves out the rest, and images that could not be searched. Images themselves
+are not copied: a data set refers to them as NAME and the suffix of their file, .png for those from memory.
 """
 
 import json
@@ -67,7 +67,8 @@ def _of_different_names(results: Iterable[ImageResult]) -> Iterator[ImageResult]
                 f"Segment them as one album, or export each album to a place of its own."
             )
         names.add(result.name.casefold())
-        yield result
+        if result.error is None:
+            yield result
         del result  # before the next one is computed, here and below: one in memory at a time
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from persam.errors import PerSAMError
 from persam.geometry import box_of
 from persam.io import draw, mask_files
+from persam.io.again import Unreadable
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]
@@ -71,6 +72,15 @@ class Segmentation:
             track_id=track_id,
         )
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same of the same pixels."""
+        if not isinstance(other, Segmentation):
+            return NotImplemented
+        return all(_same(getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.concept, self.instance, self.score, self.present, self.box_xyxy, self.track_id))
+
     @property
     def area_px(self) -> int:
         return int(self.mask.sum())
@@ -115,19 +125,28 @@ class Segmentation:
         return f"Segmentation({self.concept!r}: {where}, score {self.score:.2f}, {presence})"
 
 
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return bool(one == other)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageResult:
     """What was found in one image, whatever was asked: one object, several concepts, many instances, a video frame.
 
     Its length is the number of what is present, and iterating gives those; a result in which nothing is present is
-    false. `result["rex"]` is the best segmentation of a concept, present or not. For one object, `mask`, `score`,
-    `presence`, `present`, `box_xyxy`, `points_xy`, `labels` and `similarity` are those of the best segmentation.
+    false. `result["rex"]` is the best segmentation of a concept, present or not; `"rex" in result` says whether it is.
+    For one object, `mask`, `score`, `presence`, `present`, `box_xyxy`, `points_xy`, `labels` and `similarity` are those
+    of the best segmentation.
 
     name: of the image, unique in its album. size_hw: in pixels.
     segmentations: by concept in the order asked, then the most similar first. A concept that is not present has one,
         its best guess.
     time: seconds from the start of the video; None for a photo.
     source: the image's path, or None.
+    error: why the image could not be searched, where errors are skipped: then nothing is present, there is no
+        segmentation, and size_hw is (0, 0).
     read: gives the image again as RGB; one that came from a path is not kept in memory.
     """
 
@@ -137,6 +156,13 @@ class ImageResult:
     read: Callable[[], UInt8[Array, "h w 3"]] = field(repr=False)
     time: float | None = None
     source: Path | None = None
+    error: PerSAMError | None = None
+
+    @classmethod
+    def of_error(cls, name: str, error: PerSAMError, source: Path | None = None) -> "ImageResult":
+        """What stands in the place of an image that could not be searched; it does not keep the image in memory."""
+        error.__context__ = None
+        return cls(name, (0, 0), (), Unreadable(error), source=source, error=error.with_traceback(None))
 
     def __post_init__(self) -> None:
         for one in self.segmentations:
@@ -146,10 +172,29 @@ class ImageResult:
     def __len__(self) -> int:
         return sum(one.present for one in self.segmentations)
 
+    def __contains__(self, item: object) -> bool:
+        """Whether the concept of this name, or this very segmentation, is present."""
+        return any(item in (one.concept, one) for one in self)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same of the same image; how it is read again does not count."""
+        if not isinstance(other, ImageResult):
+            return NotImplemented
+        return self._known == other._known
+
+    def __hash__(self) -> int:
+        return hash(self._known)
+
+    @property
+    def _known(self) -> tuple[Any, ...]:
+        error = None if self.error is None else (type(self.error), str(self.error))
+        return self.name, self.size_hw, self.segmentations, self.time, self.source, error
+
     def __iter__(self) -> Iterator[Segmentation]:
         return (one for one in self.segmentations if one.present)
 
     def __getitem__(self, concept: str) -> Segmentation:
+        self._check_searched()
         for one in self.segmentations:
             if one.concept == concept:
                 return one
@@ -159,12 +204,17 @@ class ImageResult:
     @property
     def best(self) -> Segmentation:
         """The first segmentation that is present, else the first concept's best guess."""
+        self._check_searched()
         present = next(iter(self), None)
         if present is not None:
             return present
         if not self.segmentations:
             raise PerSAMError(f"nothing was looked for in {self.name!r}: the result holds no segmentation.")
         return self.segmentations[0]
+
+    def _check_searched(self) -> None:
+        if self.error is not None:
+            raise PerSAMError(f"{self.name!r} was not searched: {self.error}")
 
     @property
     def present(self) -> bool:
@@ -235,4 +285,6 @@ class ImageResult:
         return draw.cutout(self.read(), self.mask)
 
     def __repr__(self) -> str:
+        if self.error is not None:
+            return f"ImageResult({self.name!r}: not searched, {self.error})"
         return f"ImageResult({self.name!r}: {'; '.join(map(repr, self.segmentations))})"

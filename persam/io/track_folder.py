@@ -1,7 +1,6 @@
 """What `persam track` leaves in its folder: a mask a frame, videos to look at, a JSON line a frame, and a data set."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +13,15 @@ from PIL import Image
 from persam.errors import OutputError, VideoError
 from persam.io import write
 from persam.io.formats import MOST_INDICES, export
+from persam.io.manifest import Manifest, Output
 from persam.io.mask_files import palette_png
 from persam.io.results import ImageResult, Segmentation
+from persam.io.run import Existing, Record, Run
 from persam.io.video import Video
 from persam.io.video_contents import import_av
 from persam.io.video_writer import VideoWriter
 
 Array = np.ndarray[Any, Any]
-Record = dict[str, Any]  # a line of results.jsonl
 EXPORTS = {"coco_video": "coco_video.json", "mots": "mots.txt"}
 NO_PYAV = (
     'overlay.mp4 needs PyAV, which is not installed: pip install "persam[video]". Masks and results need no extra.'
@@ -29,7 +29,7 @@ NO_PYAV = (
 
 
 class TrackFolder:
-    """Where the results of a video go: masks/, overlay.mp4, results.jsonl and, where asked for, more.
+    """Where the results of a video go: masks/, overlay.mp4, results.jsonl, the run's manifest and, asked for, more.
 
     masks/NAME.png are palette files as in DAVIS: the index is the track id, 0 is background, and a pixel belongs to one
     object. Every frame has one, also where nothing is present.
@@ -45,6 +45,10 @@ class TrackFolder:
         overlay: make overlay.mp4, the frames with every object in a colour of its own. It is left out without PyAV.
         cutout: make cutout.webm, the objects alone, transparent elsewhere.
         export_as: a name of EXPORTS, for a data set beside the masks.
+        settings: what else decides the results, for the manifest; see `io.folder.Folder`.
+        inputs: files that are read beside the clip; like its own, they are never replaced.
+        existing: what to do where the folder holds a run: refuse or overwrite, as for `Run`. A track is not resumed, as
+            what the tracker remembers of earlier frames is not on disk.
 
     Raises:
         VideoError: a cut-out without PyAV.
@@ -60,6 +64,9 @@ class TrackFolder:
         overlay: bool = True,
         cutout: bool = False,
         export_as: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        inputs: Iterable[Path] = (),
+        existing: Existing = "refuse",
     ) -> None:
         if export_as not in (None, *EXPORTS):
             raise OutputError(f"a track cannot be exported as {export_as!r}: choose one of {', '.join(EXPORTS)}.")
@@ -73,14 +80,23 @@ class TrackFolder:
         if cutout:
             self._films["cutout.webm"] = cut_out
         self._writers: list[VideoWriter] = []
-        self._records: list[Record] = []
         self._open = ExitStack()
+        asked = {"frames": [places.start, places.stop, places.step], "made": [*self._films, export_as]}
+        outputs = [Output(f"masks/{name}.png") for name in clip.names(places)] + [Output(name) for name in self._films]
+        outputs += [Output(EXPORTS[export_as])] if export_as else []
+        manifest = Manifest("track", {**(settings or {}), **asked}, tuple(outputs))
+        self._run = Run(path, manifest, inputs=(*inputs, *clip.files), existing=existing)
+
+    @property
+    def _records(self) -> list[Record]:
+        return self._run.records
+
+    def check(self) -> None:
+        """Touches nothing; raises what `Run.check` does."""
+        self._run.check()
 
     def __enter__(self) -> "TrackFolder":
-        path = self.path / "results.jsonl"
-        with write.as_output_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lines = self._open.enter_context(path.open("w", encoding="utf-8"))
+        self._open.enter_context(self._run)
         return self
 
     def __exit__(
@@ -113,10 +129,7 @@ class TrackFolder:
         write.write_bytes(palette_png(indices), mask)
         if self.places.step > 0 and self._films:
             self._show(result.read(), indices, record)
-        self._records.append(record)
-        with write.as_output_error(self.path / "results.jsonl"):
-            self._lines.write(json.dumps(record) + "\n")
-            self._lines.flush()
+        self._run.append(record)
         return record
 
     def _mask(self, name: str) -> Path:

@@ -65,6 +65,18 @@ class Video:
         self._check(start, step)
         return self.reader.backward(range(start, max(stop, 0) - 1, -step))
 
+    def names(self, places: Iterable[int]) -> list[str]:
+        """What the frames at these places are called, before any is read."""
+        targets = self.reader.targets if isinstance(self.reader, _Pictures) else None
+        return [_name(targets[index] if targets else None, index) for index in places]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it is read from."""
+        if isinstance(self.reader, _Pictures):
+            return [target.source for target in self.reader.targets if target.source]
+        return [] if self.source is None else [self.source]
+
     def _check(self, start: int, step: int) -> None:
         if step < 1:
             raise VideoError(f"a step of {step} leads nowhere. Pass 1 for every frame, 2 for every second one.")

@@ -1,7 +1,9 @@
 """Files that appear whole or not at all, and replace an older one: bytes, and pictures as PNG, JPEG or WebP."""
 
+import errno
 import io
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +14,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from persam.errors import OutputError
+from persam.errors import DiskFullError, OutputError
 
 Array = np.ndarray[Any, Any]
 PICTURE_KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PART = ".part"  # of a file on its way; one is left behind where a process is killed
+FULL = (errno.ENOSPC, errno.EDQUOT)
 QUALITY = 92  # of JPEG and WebP, in percent
 
 
@@ -26,7 +30,7 @@ def write_bytes(data: bytes, path: str | Path) -> Path:
         OutputError: the folder or the file cannot be written.
     """
     path = Path(path).expanduser()
-    part = path.parent / f".{uuid.uuid4().hex}.part"
+    part = path.parent / f".{uuid.uuid4().hex}{PART}"
     with as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -65,6 +69,11 @@ def encode(image: Image.Image, kind: str) -> bytes:
     return file.getvalue()
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of this name was on its way when its process was killed."""
+    return re.fullmatch(rf"\.[0-9a-f]{{32}}{re.escape(PART)}", name) is not None
+
+
 @contextmanager
 def as_output_error(path: Path) -> Iterator[None]:
     """Raises what the system says about writing `path` again as an OutputError that says what to do."""
@@ -80,5 +89,7 @@ def as_output_error(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise OutputError(f"cannot write {path}: no permission to write there. Choose another folder.") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot write {path}: {reason}. Make room there, or choose another place.") from error
+        kind = DiskFullError if error.errno in FULL else OutputError
+        raise kind(
+            f"cannot write {path}: {error.strerror or error}. Make room there, or choose another place."
+        ) from error

@@ -26,7 +26,7 @@ PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 IDENTITY = tuple(one.name for one in fields(IdentityDescriptor))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """One reference image, its embedding (a batch of one), and the object's mask in the image's own size."""
 
@@ -58,6 +58,9 @@ class Concept:
     identity: IdentityDescriptor | None = None
     scale_weights: Float[Tensor, "3"] | None = None
     references: tuple[Reference, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        checked_name(self.name)
 
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
@@ -142,6 +145,28 @@ class Concept:
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
         return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
+
+
+def checked_name(name: object) -> str:
+    """The name, which must be text: a file would hold another, and could not be loaded.
+
+    Raises:
+        ConceptError: it is something else.
+    """
+    if not isinstance(name, str):
+        raise ConceptError(f"a concept's name is text, and {name!r} was given. Write name={str(name)!r}.")
+    return name
+
+
+def is_concept_file(path: Path) -> bool:
+    """Whether `Concept.save` of this or another version wrote the file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "persam" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instances: int = 1) -> list[Concept]:

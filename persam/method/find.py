@@ -10,6 +10,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from persam.geometry import box_of
+from persam.io.again import ReadAgain
 from persam.io.album import Target
 from persam.io.results import ImageResult, Segmentation
 from persam.method.concept import Concept
@@ -61,7 +62,8 @@ def result_of(target: Target, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find])
         before = sum(one.concept == find.concept.name for one in segmentations)
         segmentations.append(find.segmentation(before + 1))
     size_hw = (rgb.shape[0], rgb.shape[1])
-    return ImageResult(target.name, size_hw, tuple(segmentations), target.read, source=target.source)
+    read = ReadAgain.of(target.source, rgb) if target.source else target.read
+    return ImageResult(target.name, size_hw, tuple(segmentations), read, source=target.source)
 
 
 def without_overlap(finds: Sequence[Find]) -> list[Find]:

@@ -18,6 +18,8 @@ from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding, Prompt
 
 Array = np.ndarray[Any, Any]
+Places = Any  # given as pairs x, y, an array n x 2, a tensor or a single pair; kept as pairs of numbers
+Number = Any  # given as any number; kept as Python's
 SCRIBBLE_POINTS = 8
 BOX_MARGIN = 0.1  # of the box's longer side: how far the object may reach beyond a box drawn by hand
 INSIDE = 0.5  # share of a mask that must lie within the box with its margin: else the decoder means something else
@@ -28,32 +30,66 @@ FILLED = 0.05  # share of the box that a mask must take
 class Box:
     """Two corners in pixels, the upper left one first."""
 
-    x0: float
-    y0: float
-    x1: float
-    y1: float
+    x0: Number
+    y0: Number
+    x1: Number
+    y1: Number
+
+    def __post_init__(self) -> None:
+        for name in ("x0", "y0", "x1", "y1"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value.item() if hasattr(value, "item") else value)
 
 
 @dataclass(frozen=True)
 class Points:
     """Clicks in pixels: inside the object, and perhaps outside it."""
 
-    inside_xy: tuple[tuple[float, float], ...]
-    outside_xy: tuple[tuple[float, float], ...] = ()
+    inside_xy: Places
+    outside_xy: Places = ()
+
+    def __post_init__(self) -> None:
+        _keep_places(self, "inside_xy", "outside_xy")
 
 
 @dataclass(frozen=True)
 class Polygon:
     """The object's outline in pixels, at least three corners."""
 
-    corners_xy: tuple[tuple[float, float], ...]
+    corners_xy: Places
+
+    def __post_init__(self) -> None:
+        _keep_places(self, "corners_xy")
 
 
 @dataclass(frozen=True)
 class Scribble:
     """A line drawn over the object, in pixels."""
 
-    line_xy: tuple[tuple[float, float], ...]
+    line_xy: Places
+
+    def __post_init__(self) -> None:
+        _keep_places(self, "line_xy")
+
+
+def _keep_places(prompt: object, *names: str) -> None:
+    """Makes pairs of numbers of what was given: pairs, an array n x 2, a tensor, or a single pair.
+
+    Raises:
+        MaskError: it is something else.
+    """
+    for name in names:
+        given = getattr(prompt, name)
+        try:
+            places = np.asarray(given)
+            pairs = places.reshape(-1, 2) if places.ndim < 2 else places
+            if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "biuf":
+                raise ValueError(f"an array of {pairs.dtype} and shape {pairs.shape}")
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise MaskError(
+                f"{type(prompt).__name__} takes places as pairs x, y, such as ((10, 20), (30, 40)); {name} is {error}."
+            ) from error
+        object.__setattr__(prompt, name, tuple((x, y) for x, y in pairs.tolist()))
 
 
 UserPrompt = Box | Points | Polygon | Scribble

@@ -26,7 +26,7 @@ ROUNDS = 10
 EQUAL = 0.999  # similarity from which on two patches differ by rounding alone
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patches:
     """Patches as they are compared: features of unit length, and CIELAB colours or None."""
 
@@ -65,7 +65,7 @@ def _taken(
     return Patches(F.normalize(features, dim=1), colours)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prototypes:
     """Patches that stand for others: unit features, CIELAB colours, and the share of the others each stands for."""
 

@@ -26,7 +26,7 @@ MARGIN = 1.2  # side of the crop over the longer side of the mask's box
 PARTS = 96  # of one image at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IdentityDescriptor:
     """Parts of the object in crops of one or more images: unit features, CIELAB colours, and the image of each."""
 

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from persam.errors import WeightsError
 from persam.geometry import Frame, patch_colours, resize_to_input
+from persam.sam._segment_anything import import_modeling
 from persam.sam.decoder import NO_GUIDANCE, Guidance, predict_masks
 from persam.types import Candidates, ImageEmbedding, Prompt
 
@@ -83,6 +85,9 @@ class SamBackbone:
         self.stride = self.input_size // self.prompt_encoder.image_embedding_size[0]
         self.batch_size: int = getattr(model, "batch_size", 1)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (_Modeling(), type(self), self.__dict__)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -101,6 +106,9 @@ class SamBackbone:
         # on a CPU larger batches are no faster, and slower where their activations are mapped anew each time
         at_once = 1 if squares.device.type == "cpu" else self.batch_size
         batches = [self.model.image_encoder(batch) for batch in squares.split(at_once)]
+        self._check_finite(
+            *(maps for batch in batches for maps in (batch if isinstance(batch, EncoderMaps) else [batch]))
+        )
         colours = [patch_colours(small, frame) for small, frame in zip(resized, frames, strict=True)]
         keys = tuple(_digest(small, frame) for small, frame in zip(resized, frames, strict=True))
         colour = torch.stack(colours).to(self.device)
@@ -131,6 +139,7 @@ class SamBackbone:
             guidance=guidance,
             fine=None if fine is None else (fine[0].expand(rows, -1, -1, -1), fine[1].expand(rows, -1, -1, -1)),
         )
+        self._check_finite(logits, predicted_iou)
         return Candidates(logits, predicted_iou)
 
     def at_input(self, size: int) -> "SamBackbone":
@@ -144,6 +153,15 @@ class SamBackbone:
         other.prompt_encoder, other.input_size = encoder, size
         return other
 
+    def _check_finite(self, *made: Tensor) -> None:
+        """Raises where the network answers with NaN, which would compare as "not here"."""
+        if not all(bool(torch.isfinite(maps).all()) for maps in made):
+            raise WeightsError(
+                f"{self.name} answers with NaN or infinity: its weights are damaged, or overflow in "
+                f"{str(made[0].dtype).removeprefix('torch.')}. `persam weights verify` checks a named model; load "
+                "another one, or in float32."
+            )
+
     def _square(self, small: UInt8[Array, "hi wi 3"]) -> Float[Tensor, "3 s s"]:
         """The normalised image at the top left of the padded square, whose padding is 0."""
         pixels = torch.from_numpy(small.copy()).to(self.device).permute(2, 0, 1).float()
@@ -154,6 +172,23 @@ class SamBackbone:
         square = pixels.new_zeros(3, self.input_size, self.input_size)
         square[:, : pixels.shape[1], : pixels.shape[2]] = (pixels - mean) / std
         return square
+
+
+class _Modeling:
+    """Goes before a network in a pickle: its classes are `segment_anything`'s, which only `import_modeling` imports."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import_modeling, ()
+
+
+def _import_modeling() -> None:
+    import_modeling()
+
+
+def _unpickled(_: None, kind: type[SamBackbone], state: dict[str, Any]) -> SamBackbone:
+    backbone = kind.__new__(kind)
+    backbone.__dict__.update(state)
+    return backbone
 
 
 def _to_input(points_xy: Float[Tensor, "b n 2"], frames: tuple[Frame, ...]) -> Float[Tensor, "b n 2"]:

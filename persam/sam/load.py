@@ -15,6 +15,7 @@ from persam.errors import PerSAMError, WeightsError
 from persam.sam import lora, nano, tiny_vit, vit, weights
 from persam.sam.backbone import SamBackbone
 from persam.sam.checkpoint import fingerprint, read
+from persam.sam.plain import plain_torch
 
 KINDS = (vit, tiny_vit, nano)
 OTHER_KINDS = {
@@ -30,6 +31,7 @@ NORMALISATION: dict[Pixels, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
+@plain_torch()
 def load_backbone(
     name_or_path: str | Path,
     *,
@@ -59,7 +61,7 @@ def load_backbone(
     target = find_device(device)
     file = _file(name_or_path)
     try:
-        tensors = read(file)
+        tensors = read(file, is_checked=name_or_path in weights.TABLE)
         if lora.SIGNATURE in tensors:
             base_file = _file(lora.base_name(tensors) if base is None else base)
             tensors, pixels = lora.merge(read(base_file), tensors), pixels or "unit"

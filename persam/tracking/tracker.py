@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from persam.method.find import Find, without_overlap
 from persam.method.prompts import reference_mask
 from persam.method.recipes import Recipe
 from persam.model import PerSAM
+from persam.sam.plain import plain_torch
 from persam.tracking import official
 from persam.tracking.motion import flow_back, half_grey
 from persam.tracking.ours import Seen, Track, anchored, follow, learned, without
@@ -73,6 +75,7 @@ class Tracker:
         self._tracks += [Track(number, one) for number, one in enumerate(known, len(self._tracks) + 1)]
 
     @torch.inference_mode()
+    @plain_torch()
     def step(
         self,
         rgb: Any,
@@ -108,10 +111,11 @@ class Tracker:
             segmentations = self._step(frame, marks, called)
         name = name or f"{self._turn:05d}"
         self._last, self._turn = frame, self._turn + 1
-        self._shown = ImageResult(name, _size(pixels), tuple(segmentations), lambda: pixels, time=time)
+        self._shown = ImageResult(name, _size(pixels), tuple(segmentations), partial(np.asarray, pixels), time=time)
         return self._shown
 
     @torch.inference_mode()
+    @plain_torch()
     def correct(self, result: ImageResult, mask: Any, *, concept: str | None = None) -> ImageResult:
         """The last frame with an object put right; it goes on from there, under its number.
 

@@ -4,7 +4,7 @@ import pytest
 
 from persam.method.calibration import Calibration, Presence
 from tests.cli.typed import records
-from tests.colour import CALIBRATION, ColourBackbone
+from tests.colour import CALIBRATION, ColourBackbone, colour_model, mask, photo
 
 
 @pytest.fixture
@@ -21,8 +21,19 @@ def asked(monkeypatch) -> list[dict]:
 def test_a_concept_is_searched_with_the_model_it_was_learned_with(persam, asked):
     persam("learn ref.png mask.png -o rex.safetensors")
     persam("segment --concept rex.safetensors album -o found")
-    persam("segment --concept rex.safetensors album -o found --model vit_b --device cpu")
+    persam("segment --concept rex.safetensors album -o again --model vit_b --device cpu")
     assert [(one["model"], one["device"]) for one in asked] == [("nano", "auto"), ("colour", "auto"), ("vit_b", "cpu")]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("line", ["segment --concept rex.safetensors album", "track album --concept rex.safetensors"])
+def test_a_concept_of_a_checkpoint_asks_for_its_file(persam, line):
+    colour_model().learn(photo(), mask(), name="rex").save("rex.safetensors")
+    asks = "the concept 'rex' was learned with the checkpoint 'colour' (weights colours-1), which is none of the named"
+    error = persam.refused(f"{line} -o found")
+    assert asks in error
+    assert error.endswith("Give its file with --model.\n")
+    assert "no weights file at none.pth" in persam.refused(f"{line} -o found --model none.pth")
 
 
 @pytest.mark.usefixtures("here")
@@ -52,7 +63,7 @@ def test_a_calibration_of_ones_own_judges_presence(persam):
     _, out, _ = persam("segment ref.png mask.png album/left.png -o found --calibration strict.json")
     assert records(out)[0]["objects"][0]["presence"] == 0.5
     Calibration("other").save("other.json")
-    line = "segment ref.png mask.png album -o found --calibration"
+    line = "segment ref.png mask.png album -o again --calibration"
     error = persam.refused(f"{line} other.json")
     assert "the calibration is of weights other, and colour has colours-1. Fit one with" in error
     assert "there is no calibration file none.json. Make one with" in persam.refused(f"{line} none.json")

@@ -31,7 +31,7 @@ def test_masks_pictures_and_a_json_line_for_each_photo(persam):
         np.testing.assert_array_equal(np.array(saved), mask(at_xyxy=(40, 5, 55, 30)) * np.uint8(255))
     with Image.open(left["overlay"]) as picture:
         assert picture.size == (64, 64)
-    assert files_in("found") == {"masks", "overlays", "results.jsonl"}
+    assert files_in("found") == {"masks", "overlays", "results.jsonl", "manifest.json"}
     assert err == "persam: found 'ref' in 2 of 2 photos; results are in found\n"
 
 
@@ -58,7 +58,7 @@ def test_as_people_write_it(persam, line):
 
 @pytest.mark.usefixtures("colours", "here")
 def test_a_threshold_of_ones_own_decides_what_counts_as_found(persam):
-    command = "segment ref.png mask.png ref.png -o found"
+    command = "segment ref.png mask.png ref.png -o found --overwrite"
     assert [records(persam(f"{command} --threshold {value}")[1])[0]["present"] for value in (0, 1)] == [True, False]
     assert "must lie between 0 and 1, and 7.0 was given" in persam.refused(f"{command} --threshold 7")
 

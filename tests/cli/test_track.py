@@ -56,7 +56,7 @@ def test_masks_a_video_and_a_json_line_for_each_frame(persam):
     boxes = [record["objects"][0]["box_xyxy"][0] for record in records(out)]
     assert boxes == pytest.approx([6, 8, 10, 12, 14, 16], abs=2)
     assert {one["id"] for record in records(out) for one in record["objects"]} == {1}
-    assert files_in("out") == {"masks", "overlay.mp4", "results.jsonl"}
+    assert files_in("out") == {"masks", "overlay.mp4", "results.jsonl", "manifest.json"}
     assert files_in("out/masks") == {f"{n}.png" for n in range(6)}
     with Image.open("out/masks/0.png") as saved:
         np.testing.assert_array_equal(np.array(saved), mask(at_xyxy=START))
@@ -70,7 +70,7 @@ def test_backward_with_everything_asked_for(persam):
     code, out, err = persam(line)
     assert code == 0
     assert [record["index"] for record in records(out)] == [5, 3, 1]
-    assert files_in("out") == {"masks", "cutout.webm", "results.jsonl", "mots.txt"}
+    assert files_in("out") == {"masks", "cutout.webm", "results.jsonl", "mots.txt", "manifest.json"}
     assert err == "persam: tracked 'it' in 3 of 3 frames; results are in out\n"
 
 
@@ -245,7 +245,7 @@ def test_a_person_interrupts(persam, colours, monkeypatch):
     code, out, err = persam("track walk rex.png -o out")
     assert (code, err) == (130, "persam: interrupted; what was finished is on disk\n")
     assert len(records(out)) == 3
-    assert files_in("out") == {"masks", "overlay.mp4", "results.jsonl"}
+    assert files_in("out") == {"masks", "overlay.mp4", "results.jsonl", "manifest.json"}
 
 
 @pytest.mark.usefixtures("asked", "walk")
@@ -254,8 +254,8 @@ def test_without_pyav_a_line_says_what_is_missing(persam, monkeypatch):
     code, _, err = persam("track walk rex.png -o out")
     assert code == 0
     assert err.startswith("persam: overlay.mp4 needs PyAV")
-    assert files_in("out") == {"masks", "results.jsonl"}
-    assert "PyAV" not in persam("track walk rex.png -o out --no-overlay")[2]
+    assert files_in("out") == {"masks", "results.jsonl", "manifest.json"}
+    assert "PyAV" not in persam("track walk rex.png -o plain --no-overlay")[2]
 
 
 def test_help_says_how(persam):
@@ -286,5 +286,10 @@ def test_the_demo_leaves_a_video_and_masks(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [f"ImageResult({str(n)!r}" for n in range(3)]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "overlay.mp4", "results.jsonl"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "masks",
+        "overlay.mp4",
+        "results.jsonl",
+        "manifest.json",
+    }
     assert {path.name for path in (tmp_path / "out/masks").iterdir()} == {"0.png", "1.png", "2.png"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from persam.errors import OutputError
+from persam.errors import ImageError, OutputError
 from persam.io import rle
 from persam.io.formats import FORMATS, export
 from persam.io.results import ImageResult
@@ -55,6 +55,19 @@ def test_whatever_was_found_can_be_written(tmp_path: Path, name: str, part: slic
     again = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     export(album, path, format=name)  # over what is there
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == again
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_image_that_could_not_be_searched_is_left_out(tmp_path: Path, name: str) -> None:
+    first, *rest = accepted_by(name)
+    gone = ImageResult.of_error("gone", ImageError("there is no such file"))
+    export([first, *rest], tmp_path / "all", format=name)
+    export([first, gone, *rest], tmp_path / "with", format=name)
+    one, other = (
+        {file.relative_to(folder): file.read_bytes() for file in [folder, *folder.rglob("*")] if file.is_file()}
+        for folder in (tmp_path / "all", tmp_path / "with")
+    )
+    assert one == other
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -184,13 +184,14 @@ def test_what_was_finished_is_complete_and_plays(tmp_path: Path, places: range, 
         "cutout.webm",
         "results.jsonl",
         "mots.txt",
+        "manifest.json",
     }
 
 
 def test_nothing_tracked_leaves_no_videos(tmp_path: Path, walk: Video) -> None:
     with TrackFolder(tmp_path / "out", walk, range(3, -1, -1), cutout=True, export_as="coco_video"):
         pass
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.jsonl"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.jsonl", "manifest.json"}
 
 
 @pytest.mark.parametrize("places", [range(3), range(2, -1, -1)])
@@ -213,7 +214,7 @@ def test_without_pyav_masks_and_results_are_written(tmp_path: Path, walk: Video,
     assert not TrackFolder(tmp_path, walk, range(4), overlay=False).overlay_missing
     assert "persam[video]" in NO_PYAV
     assert len(tracked(tmp_path / "out", walk, range(4))) == 4
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "results.jsonl"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "results.jsonl", "manifest.json"}
     with pytest.raises(VideoError, match="need PyAV"):
         TrackFolder(tmp_path, walk, range(4), cutout=True)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from persam.errors import WeightsError
 from persam.sam import nano
 from persam.sam.backbone import Backbone, SamBackbone
 from persam.sam.decoder import predict_masks
@@ -11,6 +12,7 @@ from persam.sam.load import find_device
 from persam.types import ImageEmbedding, Prompt
 from tests.colour import ColourBackbone
 from tests.golden.fill import image
+from tests.networks import small_backbone
 from tests.sam.flavours import BUILD, network
 
 STRIDE = 16
@@ -271,3 +273,15 @@ def test_nano_takes_inputs_of_another_size_with_the_same_weights_and_others_thei
     assert torch.equal(masks[0].logits, masks[1].logits)
     assert torch.equal(masks[0].predicted_iou, masks[1].predicted_iou)
     assert backbone.encode([pixels]).features.shape[-1] == backbone.input_size // STRIDE  # itself, it has not changed
+
+
+@pytest.mark.parametrize("part", ["image_encoder", "mask_decoder", "prompt_encoder"])
+def test_a_network_that_answers_with_nan_is_an_error_and_not_an_answer(part):
+    backbone = small_backbone()
+    fine = backbone.encode([np.zeros((9, 9, 3), np.uint8)])
+    for parameter in getattr(backbone.model, part).parameters():
+        parameter.fill_(float("nan"))
+    prompt = Prompt(torch.ones(1, 1, 2), torch.ones(1, 1))
+    ask = backbone.encode if part == "image_encoder" else lambda images: backbone.decode(fine, prompt)
+    with pytest.raises(WeightsError, match="small answers with NaN or infinity: its weights are damaged, or overflow"):
+        ask([np.zeros((9, 9, 3), np.uint8)])
