@@ -26,7 +26,9 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "images", "video_contents"},
+        {"write", "rle", "image_values", "mask_labels", "video_contents"},
+        {"image_files", "mask_values", "mask_shapes"},
+        {"images"},
         {"masks", "album", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},

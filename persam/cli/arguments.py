@@ -64,6 +64,8 @@ def command_line() -> argparse.ArgumentParser:
         "calibration: nano has one, `persam eval calibrate` makes another model's",
     )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
+    segment.add_argument("--recursive", action="store_true", help="search the folders in TARGET folders too")
+    _mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
     _model_options(segment, model_help="; with --concept: the one it was learned with")
 
     _track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
@@ -73,11 +75,10 @@ def command_line() -> argparse.ArgumentParser:
     learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
     learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
     learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
-    learn.add_argument(
-        "--each",
-        action="store_true",
-        help="MASK is a map of labels, one number an object (0 background, 255 undecided), as a palette file: "
-        "FOLDER/object-1.safetensors and so on",
+    _mask_options(
+        learn,
+        each="every object that MASK holds (a map of labels with 0 background and 255 undecided, colours, shapes) is "
+        "learned: FOLDER/object-1.safetensors and so on",
     )
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     _model_options(learn)
@@ -180,8 +181,10 @@ def _track_options(track: argparse.ArgumentParser) -> None:
     track.add_argument(
         "--labels",
         metavar="FILE",
-        help="instead of masks, a map of labels, one number an object (0 background, 255 undecided), as a palette file",
+        help="instead of masks, a map of labels, one number an object (0 background, 255 undecided), as a palette file "
+        "(the same as MASK --each)",
     )
+    _mask_options(track, each="every object that MASK holds is followed as one of its own")
     track.add_argument(
         "--concept",
         dest="concepts",
@@ -235,6 +238,18 @@ def _track_options(track: argparse.ArgumentParser) -> None:
         help="short for --recipe persam_video_fast: one encoding a frame instead of two",
     )
     _network_options(track, model_help="; with --concept: the one it was learned with")
+
+
+def _mask_options(command: argparse.ArgumentParser, *, each: str) -> None:
+    """What has to be said of a mask that holds more than one object, or the background."""
+    command.add_argument(
+        "--label",
+        metavar="N",
+        help="which object of a MASK with several is meant: a number, colour (c80000) or category",
+    )
+    command.add_argument("--each", action="store_true", help=each)
+    command.add_argument("--invert", action="store_true", help="MASK marks the background")
+    command.add_argument("--alpha", action="store_true", help="MASK is its transparency, whatever its colours say")
 
 
 def _model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_concepts, load_model, make_writable, one_line, read_mark, say
+from persam.cli.shell import (
+    check_mask_words,
+    load_concepts,
+    load_model,
+    make_writable,
+    one_line,
+    read_each,
+    read_mark,
+    say,
+    warned_already,
+)
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
@@ -30,12 +40,19 @@ def segment(options: argparse.Namespace) -> int:
         raise PerSAMError("a concept keeps the recipe it was learned with: leave --recipe away, or learn it again.")
     if options.max_instances < 1:
         raise PerSAMError(f"--max-instances {options.max_instances} finds nothing: give 1 or more.")
-    album = list(iter_targets(targets))  # nothing is read yet, but a folder that is not there is noticed
+    check_mask_words(options)
+    album = list(
+        iter_targets(targets, recursive=options.recursive)  # nothing is read yet, but a missing folder is noticed
+    )
     make_writable(options.output)
     if options.concepts:
         concepts = load_concepts(options.concepts)
         folder = _folder(options, [concept.name for concept in concepts])
         model = load_model(options, options.model or concepts[0].backbone)
+    elif options.each:
+        rgb, masks = _labelled(*options.inputs[:2])
+        folder = _folder(options, list(masks))
+        model, concepts = _model_and_each(options, rgb, masks)
     else:
         folder = _folder(options, [Path(options.inputs[0]).stem])
         model, concept = _model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
@@ -80,6 +97,7 @@ def learn(options: argparse.Namespace) -> int:
         raise PerSAMError(
             f"learn needs a MASK for every REF, and got {len(options.inputs)} names: {' '.join(options.inputs)}."
         )
+    check_mask_words(options)
     if options.each:
         files = _learn_each(options)
     else:
@@ -92,29 +110,39 @@ def learn(options: argparse.Namespace) -> int:
 
 def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
     from persam.io.folder import file_part
-    from persam.io.images import read_image
-    from persam.io.masks import read_labels
 
     if len(options.inputs) != 2 or options.name:
-        raise PerSAMError("--each takes one REF, one map of labels and no --name: results are called 'object 1' on.")
-    image, labels = options.inputs
-    rgb = read_image(image)
-    masks = read_labels(labels, rgb.shape[:2], image_name=image)  # before a model of gigabytes is fetched
-    names = [f"object {label}" for label in masks]
-    concepts = load_model(options).learn_each(rgb, list(masks.values()), names=names)
+        raise PerSAMError("--each takes one REF, one MASK and no --name: results are called 'object 1' on.")
+    _, concepts = _model_and_each(options, *_labelled(*options.inputs))
     return [(one, one.save(options.output / f"{file_part(one.name)}.safetensors")) for one in concepts]
+
+
+def _labelled(image: str, mask: str) -> "tuple[Any, dict[str, Any]]":
+    """The reference and every object's mask in it, by name."""
+    from persam.io.images import read_image
+
+    rgb = read_image(image)
+    return rgb, read_each(mask, (rgb.shape[0], rgb.shape[1]), image=image)
+
+
+def _model_and_each(options: argparse.Namespace, rgb: Any, masks: dict[str, Any]) -> "tuple[PerSAM, list[Concept]]":
+    """Loaded after the masks were read, as a model may be gigabytes to fetch."""
+    model = load_model(options)
+    with warned_already():
+        return model, model.learn_each(rgb, list(masks.values()), names=list(masks))
 
 
 def _model_and_concept(options: argparse.Namespace, pairs: list[str], *, name: str) -> "tuple[PerSAM, Concept]":
     """The references are read first: a wrong mask is noticed before a model of gigabytes is fetched."""
-    references = [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
+    references = [_reference(options, *pair) for pair in zip(pairs[::2], pairs[1::2], strict=True)]
     model = load_model(options)
     images, masks = ([pair[part] for pair in references] for part in (0, 1))
-    return model, model.learn(images, masks, name=name)
+    with warned_already():
+        return model, model.learn(images, masks, name=name)
 
 
-def _reference(image: str, mask: str) -> tuple[Any, Any]:
+def _reference(options: argparse.Namespace, image: str, mask: str) -> tuple[Any, Any]:
     from persam.io.images import read_image
 
     rgb = read_image(image)
-    return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)
+    return rgb, read_mark(mask, options, (rgb.shape[0], rgb.shape[1]), image=image)

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.errors import NotCalibratedWarning, OutputError
+from persam.errors import InputWarning, NotCalibratedWarning, OutputError, PerSAMError
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept
     from persam.model import PerSAM
+
+
+OWN = (NotCalibratedWarning, InputWarning)
 
 
 def say(text: str) -> None:
@@ -31,12 +34,13 @@ def own_warnings_as_lines() -> Iterator[None]:
         others = warnings.showwarning
 
         def show(message, category, *where, **more) -> None:  # type: ignore[no-untyped-def]  # as warnings calls it
-            if issubclass(category, NotCalibratedWarning):
+            if issubclass(category, OWN):
                 say(f"warning: {message}")
             else:
                 others(message, category, *where, **more)
 
-        warnings.simplefilter("always", NotCalibratedWarning)
+        for own in OWN:
+            warnings.simplefilter("always", own)
         warnings.showwarning = show
         yield
 
@@ -66,18 +70,43 @@ def load_concepts(paths: Sequence[str]) -> "list[Concept]":
     return [Concept.load(path) for path in paths]
 
 
-def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
-    """The prompt that a word says, or the mask of the file that it names; warns of one that looks inverted."""
-    from persam.io.masks import looks_inverted, read_mask
+@contextmanager
+def warned_already() -> Iterator[None]:
+    """What was said of masks when they were read is not said again when they are used."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        yield
+
+
+def read_mark(word: str, options: argparse.Namespace, image_hw: tuple[int, int], *, image: str) -> Any:
+    """The prompt that a word says, or the mask of the file that it names, by --label, --invert and --alpha."""
+    from persam.io.masks import Mask, read_mask
     from persam.method.prompts import parse_prompt
 
     prompt = parse_prompt(word)
     if prompt is not None:
         return prompt
-    mask = read_mask(word, image_hw, image_name=image_name)
-    if looks_inverted(mask):
-        say(f"warning: {word} marks the border and most of {image_name}; is it inverted? The object should be light.")
-    return mask
+    mask = Mask(word, label=options.label, invert=options.invert, alpha=options.alpha)
+    return read_mask(mask, image_hw, image_name=image, photo=image)
+
+
+def read_each(word: str, image_hw: tuple[int, int], *, image: str) -> "dict[str, Any]":
+    """Every object's mask in the file that a word names, by what results call the object."""
+    from persam.io.masks import object_name, read_labels
+
+    return {object_name(label): mask for label, mask in read_labels(word, image_hw, image_name=image).items()}
+
+
+def check_mask_words(options: argparse.Namespace) -> None:
+    """What is said of masks must go together, and there must be masks."""
+    chosen = [word for word in ("label", "invert", "alpha") if getattr(options, word) not in (None, False)]
+    each = options.each or getattr(options, "labels", None) is not None
+    if chosen and each:
+        raise PerSAMError(f"--each takes every object as it is: leave --{chosen[0]} away.")
+    if options.label is not None and options.alpha:
+        raise PerSAMError("--label chooses by value and --alpha by transparency: give one of them.")
+    if (chosen or options.each) and getattr(options, "concepts", None):
+        raise PerSAMError(f"a concept needs no mask: leave --{chosen[0] if chosen else 'each'} away.")
 
 
 def make_writable(folder: Path) -> None:
