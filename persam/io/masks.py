@@ -213,6 +213,7 @@ def _of_picture(source: object, image_hw: tuple[int, int], image_name: str) -> M
     if isinstance(loaded, Image.Image):
         indexed = np.array(loaded) if loaded.mode == "P" else None
         array = channels_last(pixels_of(loaded), "mask", tensor=False)
+        check_finite(array, "mask")
         _check_size(array.shape[:2], image_hw, image_name)
         return marked_in(array, indexed)
     array = loaded

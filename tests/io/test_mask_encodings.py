@@ -249,6 +249,14 @@ def test_alpha_is_taken_where_it_is_asked_for() -> None:
         read_mask(Mask(TRUTH, alpha=True), HW)
 
 
+def test_a_float_file_with_a_hole_in_its_numbers(tmp_path: Path) -> None:
+    values = soft()
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(MaskError, match=r"the mask holds 1 NaN or infinite values of 3072\. Replace them first\."):
+        read_mask(tmp_path / "a.tif", HW)
+
+
 def test_undecided_can_be_asked_for() -> None:
     np.testing.assert_array_equal(read_mask(Mask(levels(8, border=255), label=255), HW), BORDER)
 
