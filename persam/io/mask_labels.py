@@ -16,9 +16,11 @@ VOID_COLOUR = (224, 224, 192)  # VOC's colour of 255
 MOST_LABELS = 64  # in one photo; more are the grey levels of something else
 GREY_FROM = 32  # nobody draws an object in a darker grey, and few tables of classes reach it
 UNKNOWN_GREYS = (127, 128)  # of a trimap, whose 255 is the object
+TABLE_FROM = 1 << 20  # values: a table of all colours is faster than sorting
 HUE = 0.25  # of the brightest channel: colours closer than that are one, in a JPEG
 SAME = 1 / 16  # of the highest level: values closer than that are one, where there is noise
 FEW = 8  # colours of several hues are no noise, however small their areas
+ALIKE = 0.7  # of what is marked: as much has the labels' own values, or they are no labels
 FLAT = 0.01  # of what is marked: the least flat area of a value that is no noise
 
 
@@ -94,7 +96,7 @@ def _of_greys(
             break
         if all(abs(levels[number] - levels[other]) > SAME * high for other in chosen):
             chosen.append(number)
-    if len(chosen) < 2 or flat[set_].sum() < 0.7 * marked:
+    if len(chosen) < 2 or flat[set_].sum() < ALIKE * marked:
         return None
     centres = np.array([0.0, *levels[sorted(chosen)]])
     nearest = np.abs(levels[:, None] - centres).argmin(axis=1)
@@ -104,7 +106,8 @@ def _of_greys(
 
 def hues_in(values: Shaped[Array, "k 3"], places: Shaped[Array, "h w"], counts: Shaped[Array, " k"]) -> Marked | None:
     """The colours of several hues among the noise of a JPEG, each with what is nearest to it; None for one hue."""
-    bright = np.flatnonzero(values.max(axis=1) >= float(values.max()) / 2)
+    brightest = values.max(axis=1)
+    bright = np.flatnonzero(brightest >= float(values.max()) / 3)
     hues = values[bright] / values[bright].max(axis=1, keepdims=True)
     left, weights = np.ones(len(bright), bool), counts[bright]
     centres: list[int] = []
@@ -117,6 +120,10 @@ def hues_in(values: Shaped[Array, "k 3"], places: Shaped[Array, "h w"], counts: 
         left[best] = False
     if len(centres) < 2:
         return None
+    exact = values[bright][centres].astype(np.float64)
+    close = np.abs(values[:, None] - exact[None]).max(axis=2).min(axis=1) <= SAME * exact.max()
+    if counts[close].sum() < ALIKE * counts[brightest > float(values.max()) / 8].sum():
+        return None  # a photo
     nearest = np.full(len(values), -1)
     nearest[bright] = np.abs(hues[:, None] - hues[centres][None]).max(axis=2).argmin(axis=1)
     objects: dict[Label, Bool[Array, "h w"]] = {
@@ -134,6 +141,8 @@ def _marked(values: Array, places: Array, chosen: Any, grey: bool, undecided: Se
 def values_of(array: Shaped[Array, "h w c"]) -> tuple[Shaped[Array, "k c"], Shaped[Array, "h w"], Shaped[Array, " k"]]:
     """Each value once in rising order, which of them every pixel has, and how many pixels have it."""
     hw, channels = array.shape[:2], array.shape[2]
+    if array.dtype.kind == "i" and array.size and array.min() >= 0 and array.max() < 65536:
+        array = array.astype(np.uint16)
     if channels == 1 and array.dtype in (np.uint8, np.uint16):  # a table is faster than sorting
         every = np.bincount(array.ravel())
         values = np.flatnonzero(every)
@@ -143,6 +152,14 @@ def values_of(array: Shaped[Array, "h w c"]) -> tuple[Shaped[Array, "k c"], Shap
     if channels == 1:
         values, places, counts = np.unique(array, return_inverse=True, return_counts=True)
         return values[:, None], places.reshape(hw), counts
+    if array.dtype == np.uint8 and array.size > TABLE_FROM:
+        packed = array[..., 0].astype(np.int64) << 16 | array[..., 1].astype(np.int64) << 8 | array[..., 2]
+        every = np.bincount(packed.ravel())
+        codes = np.flatnonzero(every)
+        table = np.zeros(len(every), np.int64)
+        table[codes] = np.arange(len(codes))
+        values = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
+        return values, table[packed], every[codes]
     if array.dtype == np.uint8:
         packed = array[..., 0].astype(np.uint32) << 16 | array[..., 1].astype(np.uint32) << 8 | array[..., 2]
         codes, places, counts = np.unique(packed, return_inverse=True, return_counts=True)

@@ -15,7 +15,18 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from persam.errors import MaskError
-from persam.io.mask_labels import MOST_LABELS, VOID_LABEL, Label, Marked, hex_of, hues_in, labels_in, plain, values_of
+from persam.io.mask_labels import (
+    MOST_LABELS,
+    VOID_COLOUR,
+    VOID_LABEL,
+    Label,
+    Marked,
+    hex_of,
+    hues_in,
+    labels_in,
+    plain,
+    values_of,
+)
 
 Array = np.ndarray[Any, Any]
 PHOTO = 0.2  # Of 196 photos one has fewer pixels between dark and bright; masks have more only as JPEG of a quality at
@@ -138,10 +149,8 @@ def _of_colours(colours: Shaped[Array, "h w 3"]) -> Marked:
         if min(counts) * 50 >= places.size:
             return Marked(objects, "colours", hint="; the background should be black")
     labels = labels_in(values, places, counts)
-    brightest = colours.max(axis=2)
-    if labels is None and _between(brightest) <= PHOTO:
-        labels = hues_in(values, places, counts)
-    return labels if labels is not None else _of_levels(brightest)
+    labels = labels or hues_in(values, places, counts)
+    return labels if labels is not None else _of_levels(colours.max(axis=2))
 
 
 def _between(levels: Shaped[Array, "h w"]) -> float:
@@ -155,15 +164,17 @@ def _of_indices(colours: Shaped[Array, "h w c"], indices: Shaped[Array, "h w"]) 
     used = [int(index) for index in np.unique(indices)]
     if len(used) > MOST_LABELS:
         return None
-    black = {index for index in used if not colours[indices == index][0].any()}
+    shown = {index: tuple(colours[indices == index][0].tolist()) for index in used}
+    black = {index for index in used if not any(shown[index])}
     if len(black) == len(used):  # a palette that shows nothing: the indices are all there is
         return _of_levels(indices) if used != [0] else None
     if not black and used[0] == 0 and len(used) > 1:
         black = {0}  # another colour of the background's own
     found: dict[Label, Bool[Array, "h w"]] = {index: indices == index for index in used if index not in black}
-    undecided: dict[Label, Bool[Array, "h w"]] = (
-        {VOID_LABEL: found.pop(VOID_LABEL)} if VOID_LABEL in found and len(found) > 1 else {}
-    )
+    undecided: dict[Label, Bool[Array, "h w"]] = {}
+    for index in [one for one in used if one in found and (one == VOID_LABEL or shown[one] == VOID_COLOUR)]:
+        if len(found) > 1:
+            undecided[index] = found.pop(index)
     if not black and len(found) == 1 and not undecided:
         return None  # full
     return Marked(found, "labels", undecided)

@@ -224,12 +224,29 @@ def test_several_objects_are_listed_and_one_is_chosen_by_its_label(name: str) ->
         assert set(read_labels(source, HW)) == set(labels)
 
 
-@pytest.mark.parametrize("quality", [75, 95])
-def test_two_colours_of_a_jpeg_are_two_objects(tmp_path: Path, quality: int) -> None:
-    colours = SEVERAL["colours"][0].repeat(4, axis=0).repeat(4, axis=1)
-    Image.fromarray(colours).save(tmp_path / "a.jpg", quality=quality)
+@pytest.mark.parametrize("quality", [50, 95])
+@pytest.mark.parametrize("colours", [[(200, 0, 0), (0, 0, 200)], VOC_PALETTE[1:3], [(240, 240, 240), (90, 0, 0)]])
+def test_two_colours_of_a_jpeg_are_two_objects(tmp_path: Path, colours: Any, quality: int) -> None:
+    drawn = (TRUTH[..., None] * np.array(colours[0]) + OTHER[..., None] * np.array(colours[1])).astype(np.uint8)
+    Image.fromarray(drawn.repeat(4, axis=0).repeat(4, axis=1)).save(tmp_path / "a.jpg", quality=quality)
     with pytest.raises(MaskError, match="the mask holds 2 colours"):
         read_mask(tmp_path / "a.jpg", (192, 256))
+
+
+def test_vocs_cream_is_undecided_in_colours_and_in_any_palette() -> None:
+    cream = painted((128, 0, 0)) + (BORDER[..., None] * np.array(VOC_PALETTE[255])).astype(np.uint8)
+    np.testing.assert_array_equal(read_mask(cream, HW), TRUTH)
+    np.testing.assert_array_equal(read_mask(Image.fromarray(cream).quantize(4), HW), TRUTH)
+
+
+def test_colours_of_a_large_file_are_told_apart_by_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SEVERAL["colours"][0]
+    sorted_ = read_labels(source, HW)
+    monkeypatch.setattr("persam.io.mask_labels.TABLE_FROM", 0)
+    table = read_labels(source, HW)
+    assert list(table) == list(sorted_) == ["0000c8", "c80000"]
+    for label, mask in table.items():
+        np.testing.assert_array_equal(mask, sorted_[label])
 
 
 def test_frames_of_a_file_are_a_stack(tmp_path: Path) -> None:
