@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,21 @@ _BITS, _PHOTOMETRIC, _BANDS, _SAMPLES = 258, 262, 277, 339  # tags of TIFF
 _quiet = threading.Lock()  # warning filters belong to the whole process
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 GET_HEIF = "pip install 'persam[heif]'"
+MOST_FRAMES = 63  # after the first, of a mask: as many objects as one photo may have
 FRAMED = ("GIF", "PNG", "TIFF", "WEBP")  # whose further pictures are frames or pages, not previews or depth
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file's first picture. count: frames or pages of its size; others: those after it, where they were asked for.
+
+    band: whether a fourth channel was left out, as it is no transparency.
+    """
+
+    image: Image.Image
+    count: int = 1
+    others: tuple[Image.Image, ...] = ()
+    band: bool = False
 
 
 def open_image(source: Any, noun: str, *, frames: bool = False) -> "Image.Image | Array":
@@ -47,16 +62,15 @@ def open_image(source: Any, noun: str, *, frames: bool = False) -> "Image.Image 
         ImageError: there is no such file, it is no picture, damaged, too large, or of a kind that is not read.
     """
     named = f"the {noun} {_name(source)}"
-    image, others = _read(source, f"cannot read {named}:")
-    if len(others) and frames:
-        return np.stack([_pixels_of_frame(frame) for frame in [image, *others]])
-    if len(others):
-        text = f"{named} holds {len(others) + 1} frames or pages: the first is used. Save the one you mean by itself"
+    opened = _read(source, f"cannot read {named}:", frames)
+    if opened.others:
+        return np.stack([_pixels_of_frame(frame) for frame in (opened.image, *opened.others)])
+    if opened.count > 1:
+        text = f"{named} holds {opened.count} frames or pages: the first is used. Save the one you mean by itself"
         warnings.warn(f"{text}, or follow a clip with `persam track`.", InputWarning, stacklevel=2)
-    if image.mode == "RGBA" and image.format == "TIFF" and not is_alpha(np.array(image)[..., 3]):
+    if opened.band:
         band_warning(named)
-        image = _drop_band(image)
-    return upright(image)
+    return upright(opened.image)
 
 
 def is_open_file(source: object) -> bool:
@@ -107,15 +121,15 @@ def _name(source: object) -> str:
     return name if isinstance(name, str) else "in memory"
 
 
-def _read(source: Any, start: str) -> tuple[Image.Image, list[Image.Image]]:
+def _read(source: Any, start: str, frames: bool) -> _Opened:
     try:
         if not isinstance(source, str | os.PathLike):
-            return _decoded(_whole(source, start), start)
+            return _decoded(_whole(source, start), start, frames)
         check_no_address(os.fspath(source), start.split()[3])
         with Path(os.path.expanduser(os.fspath(source))).open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise ImageError(f"{start} the file is empty (0 bytes). Copy or export it again.")
-            return _decoded(file, start)
+            return _decoded(file, start, frames)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -153,22 +167,22 @@ def _whole(file: Any, start: str) -> Any:
     return file
 
 
-def _decoded(file: Any, start: str) -> tuple[Image.Image, list[Image.Image]]:
+def _decoded(file: Any, start: str, frames: bool) -> _Opened:
     """The image with its pixels read. What PIL warns of, such as damaged metadata, does not spoil them."""
     try:
-        return _opened(file, start)
+        return _opened(file, start, frames)
     except Warning:  # where warnings are errors; PIL also warns of every photo above 89 megapixels
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _opened(file, start)
+            return _opened(file, start, frames)
 
 
-def _opened(file: Any, start: str) -> tuple[Image.Image, list[Image.Image]]:
+def _opened(file: Any, start: str, frames: bool) -> _Opened:
     file.seek(0)
     head = file.read(12)
     file.seek(0)
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
-        return _heif(file, start), []
+        return _Opened(_heif(file, start))
     try:
         image: Image.Image = Image.open(file)
     except UnidentifiedImageError:
@@ -176,30 +190,37 @@ def _opened(file: Any, start: str) -> tuple[Image.Image, list[Image.Image]]:
             raise ImageError(f"{start} it is {_kind_of_tiff(file)}. Save red, green and blue as one PNG.") from None
         raise
     deep = image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-    others = _frames(image)
+    others = _frames(image, MOST_FRAMES if frames else 1)
+    count = getattr(image, "n_frames", 1) if others else 1
     image.load()
-    form = image.format
-    if deep and max(high for _, high in image.getextrema()[:3]) < 64:  # type: ignore[misc]  # PIL keeps the high byte
-        image = _deep(file, image)
-    if form == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
+    bands = np.array(image)[..., 3] if image.format == "TIFF" and image.mode == "RGBA" else None
+    if image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
         values = np.array(image)
         image.paste(Image.fromarray(((1 << depth_of(values)) - 1 - values).astype(np.uint16)))
-    return image, others
+    if deep and max(high for _, high in image.getextrema()[:3]) < 64:  # type: ignore[misc]  # PIL keeps the high byte
+        image, bands = _deep(file, image)
+    band = bands is not None and not is_alpha(bands)
+    if band:
+        whole, image = image, Image.fromarray(np.ascontiguousarray(np.array(image)[..., :3]))
+        image.info = whole.info
+        image.getexif().update(whole.getexif())
+    return _Opened(image, count, others if frames else (), band)
 
 
-def _frames(image: Image.Image) -> list[Image.Image]:
-    """Frames or pages after the first, of its size; none where the file's other pictures are previews."""
-    if image.format not in FRAMED or getattr(image, "n_frames", 1) < 2:
-        return []
-    others: list[Image.Image] = []
-    try:
-        for number in range(1, min(image.n_frames, 64)):  # type: ignore[attr-defined]
-            image.seek(number)
-            others.append(image.copy())
-    except (EOFError, OSError, SyntaxError):
-        pass  # what is damaged behind the first frame does not spoil it
-    image.seek(0)
-    return [one for one in others if one.size == image.size]
+def _frames(image: Image.Image, most: int) -> tuple[Image.Image, ...]:
+    """Frames or pages after the first, of its size, up to so many; none where other pictures are previews."""
+    others = []
+    if image.format in FRAMED and getattr(image, "n_frames", 1) > 1:
+        size = image.size
+        try:
+            for number in range(1, min(image.n_frames, most + 1)):  # type: ignore[attr-defined]
+                image.seek(number)
+                if image.size == size:
+                    others.append(image.copy())
+        except Exception:  # what is damaged behind the first frame does not spoil it
+            others = []
+        image.seek(0)
+    return tuple(others)
 
 
 def _pixels_of_frame(image: Image.Image) -> Shaped[Array, "h w"]:
@@ -239,24 +260,27 @@ def _kind_of_tiff(file: Any) -> str:
         return "a TIFF that cannot be read"
 
 
-def _deep(file: Any, image: Image.Image) -> Image.Image:
-    """The same picture with all 16 bits looked at; PIL reads the higher eight, which of 12 bits leaves four."""
+def _deep(file: Any, image: Image.Image) -> tuple[Image.Image, "Array | None"]:
+    """The same picture with all 16 bits looked at, and its fourth channel as stored.
+
+    PIL reads the higher eight bits, which of 12 leaves four.
+    """
     import cv2
 
     file.seek(0)
     values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[2] < 3:
-        return image
-    colours = values[..., 2::-1]
-    top = (1 << depth_of(colours)) - 1
-    pixels = ((colours.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
-    shown = Image.fromarray(np.ascontiguousarray(pixels))
-    if image.mode == "RGBA":
-        shown.putalpha(image.getchannel("A"))
-    image = image.convert(shown.mode)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[:2] != image.size[::-1]:
+        return image, None
+    parts, bands = [_in_bytes(values[..., 2::-1])], None
+    if image.mode == "RGBA" and values.shape[2] == 4:
+        bands = values[..., 3]
+        parts.append(_in_bytes(values[..., 3:]))
+    shown = Image.fromarray(np.ascontiguousarray(np.concatenate(parts, axis=2)))
+    image = image.convert(shown.mode)  # keeps what is known of the file
     image.paste(shown)
-    return image
+    return image, bands
 
 
-def _drop_band(image: Image.Image) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(np.array(image)[..., :3])) if image.mode == "RGBA" else image
+def _in_bytes(values: Array) -> Array:
+    top = (1 << depth_of(values)) - 1
+    return ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Shaped
 from PIL import Image
 
 from persam.errors import ImageError, InputWarning, MaskError
-from persam.io.image_files import orientation_of
+from persam.io.image_files import check_no_address, orientation_of
 from persam.io.images import channels_last, check_finite, load, pixels_of
 from persam.io.mask_labels import MOST_LABELS, Label, Marked
 from persam.io.mask_shapes import marked_in_json, marked_in_text
@@ -163,6 +163,7 @@ def _marked(source: object, image_hw: tuple[int, int], image_name: str) -> Marke
         if isinstance(source, Mapping):
             marked = marked_in_json(source, image_hw, image_name=image_name)
         elif isinstance(source, str | os.PathLike):
+            check_no_address(str(source), "mask")
             marked = _of_file(Path(os.path.expanduser(os.fspath(source))), source, image_hw, image_name)
         else:
             marked = _of_picture(source, image_hw, image_name)

@@ -280,6 +280,30 @@ def test_a_fourth_band_that_is_no_transparency_is_left_out(tmp_path: Path, conta
     assert read_image(clear)[0, 0].tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_fourth_band_of_twelve_bits(tmp_path: Path, suffix: str) -> None:
+    import cv2
+
+    rgb = np.stack([grey_photo(), grey_photo()[:, ::-1], grey_photo() // 2], axis=2)
+    for name, fourth in (("band", grey_photo()[..., None].astype(np.uint16) * 16 + 7), ("opaque", np.array([65535]))):
+        whole = np.broadcast_to(fourth, (*rgb.shape[:2], 1))
+        bands = np.concatenate([rgb[..., ::-1].astype(np.uint16) * 16, whole], axis=2).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / f"{name}.{suffix}"), bands)
+    np.testing.assert_allclose(read_image(tmp_path / f"opaque.{suffix}").astype(int), rgb, atol=1)
+    with pytest.warns(InputWarning, match="a fourth band that is no transparency"):
+        np.testing.assert_allclose(read_image(tmp_path / f"band.{suffix}").astype(int), rgb, atol=1)
+
+
+def test_pages_that_are_not_asked_for_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Image.new("RGB", (4, 4), RED)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[first.copy() for _ in range(9)])
+    copied, copy = [], Image.Image.copy
+    monkeypatch.setattr(Image.Image, "copy", lambda self: copied.append(1) or copy(self))
+    with pytest.warns(InputWarning, match="holds 10 frames or pages"):
+        read_image(tmp_path / "a.tif")
+    assert len(copied) <= 2
+
+
 def test_frames_of_a_phone_are_no_frames(tmp_path: Path) -> None:
     first, preview = Image.new("RGB", (32, 16), RED), Image.new("RGB", (32, 16), BLUE)
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview])

@@ -315,6 +315,12 @@ def test_a_mask_that_is_not_turned_as_its_photo_is(
 # --- damaged
 
 
+@pytest.mark.parametrize("address", ["https://example.org/mask.png", "https://example.org/mask.json"])
+def test_an_address_is_no_mask(address: str) -> None:
+    with pytest.raises(MaskError, match=f"cannot read the mask {address}: it is an address, not a path"):
+        read_mask(address, HW)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
