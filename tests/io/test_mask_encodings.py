@@ -274,6 +274,12 @@ def test_a_float_file_with_a_hole_in_its_numbers(tmp_path: Path) -> None:
         read_mask(tmp_path / "a.tif", HW)
 
 
+def test_a_trimap_of_a_small_object_is_asked_about_too() -> None:
+    with pytest.raises(MaskError, match=r"2 labels: 128 \(900 px\), 255 \(50 px\)"):
+        read_mask(TRUTH * np.uint8(128) + OTHER * np.uint8(255), HW)
+    np.testing.assert_array_equal(read_mask(TRUTH * np.uint8(90) + OTHER * np.uint8(255), HW), TRUTH)
+
+
 def test_undecided_can_be_asked_for() -> None:
     np.testing.assert_array_equal(read_mask(Mask(levels(8, border=255), label=255), HW), BORDER)
 
