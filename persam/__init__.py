@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from persam.api import load, segment
     from persam.errors import PerSAMError
+    from persam.io.masks import Mask
     from persam.io.results import ImageResult, Segmentation
     from persam.method.concept import Concept
     from persam.method.prompts import Box, Points, Polygon, Scribble
@@ -32,6 +33,7 @@ _HOMES = {
     "Concept": "method.concept",
     "ImageResult": "io.results",
     "Segmentation": "io.results",
+    "Mask": "io.masks",
     "Recipe": "method.recipes",
     "RECIPES": "method.recipes",
     "Box": "method.prompts",
@@ -45,6 +47,7 @@ __all__ = [
     "Box",
     "Concept",
     "ImageResult",
+    "Mask",
     "PerSAM",
     "PerSAMError",
     "Points",

@@ -55,3 +55,7 @@ class CalibrationError(PerSAMError):
 
 class NotCalibratedWarning(UserWarning):
     """A backbone has no calibration, so that presence cannot be judged and nothing is refused."""
+
+
+class InputWarning(UserWarning):
+    """A photo or a mask was read, though perhaps not as it was meant; or a folder holds what was left out."""

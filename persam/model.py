@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from persam.errors import CalibrationError, ConceptError, MaskError, PerSAMError
 from persam.io.album import Target, iter_targets
 from persam.io.images import read_image
-from persam.io.masks import read_labels
+from persam.io.masks import object_name, read_labels
 from persam.io.results import ImageResult
 from persam.method import official, ours
 from persam.method.calibration import Calibration, calibration_of
@@ -69,7 +69,8 @@ class PerSAM:
         Args:
             images: the reference image, or a list of images of the same object (k-shot): paths, PIL images, arrays or
                 tensors.
-            masks: for each image, the object's mask, or a Box, Points, Polygon or Scribble, or their text form.
+            masks: for each image, the object's mask (with words such as `persam.Mask("labels.png", label=3)` where the
+                file holds more), or a Box, Points, Polygon or Scribble, or their text form.
             name: what results call the object.
             recipe: name or Recipe; with `tune` it fits PerSAM-F's two weights too.
 
@@ -107,9 +108,9 @@ class PerSAM:
 
         Args:
             image: the reference image.
-            masks: a list of masks or prompts as `learn` takes them, or one label map: a palette file or integers, 0
-                the background, 255 undecided.
-            names: what results call the objects, in order; without them, "object 1", with a map its own numbers.
+            masks: a list of masks or prompts as `learn` takes them, or one source with several objects: a map of
+                labels (0 the background, 255 undecided), colours, a stack, or shapes.
+            names: what results call the objects, in order; without them, "object 1", or as the source's own labels say.
             recipe: as for `learn`.
 
         Raises:
@@ -117,10 +118,10 @@ class PerSAM:
         """
         rgb = read_image(image)
         if isinstance(masks, list | tuple):
-            marks = dict(enumerate(masks, start=1))
+            marks: dict[Any, Any] = dict(enumerate(masks, start=1))
         else:
             marks = read_labels(masks, (rgb.shape[0], rgb.shape[1]), **_named(image))
-        called = [f"object {number}" for number in marks] if names is None else [checked_name(name) for name in names]
+        called = [object_name(label) for label in marks] if names is None else [checked_name(name) for name in names]
         if not marks or len(called) != len(marks):
             raise MaskError(f"{len(marks)} objects came with {len(called)} names: give at least one mask, a name each.")
         embedding = self.backbone.encode([rgb])
@@ -218,7 +219,7 @@ class PerSAM:
             return result_of(target, rgb, self.find(rgb, embedding, concepts, max_instances=max_instances))
 
     def _reference(self, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding, mark: Any, image: Any) -> Reference:
-        return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, **_named(image)))
+        return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, photo=image, **_named(image)))
 
     def _learn(
         self, objects: Sequence[tuple[str, Sequence[Reference]]], recipe: str | AnyRecipe | None

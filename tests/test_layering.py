@@ -26,7 +26,9 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "images", "video_contents", "names", "lock", "fonts"},
+        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts"},
+        {"image_files", "mask_values", "mask_shapes"},
+        {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
         {"results"},
@@ -77,10 +79,11 @@ FILES = {
         {"compare", "tables"},
     ),
     "cli": (
-        {"texts", "shell", "action", "settings", "streams"},
+        {"texts", "shell", "action", "settings", "streams", "option_groups"},
+        {"marks"},
         {"dreambooth_prepare", "dreambooth_score"},
         {"dreambooth_train"},
-        {"dreambooth", "bench"},
+        {"dreambooth", "bench", "track_options"},
         {"arguments", "table"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},

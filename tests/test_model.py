@@ -154,14 +154,13 @@ def test_learning_each_is_learning_one_by_one(model, recipe):
     [
         ([], None, "0 objects came with 0 names"),
         ([mask()], ["a", "b"], "1 objects came with 2 names"),
-        (np.zeros((64, 64), np.uint8), None, "holds no label but 0"),
-        (np.full((64, 64), 255, np.uint8), None, "holds no label but 0"),
+        (np.zeros((64, 64), np.uint8), None, "the mask is empty"),
+        (np.full((64, 64), 255, np.uint8), None, "the mask is full"),
         (np.ones((60, 64), np.uint8), None, "is 64x60 but the photo is 64x64"),
-        (np.ones((64, 64, 3), np.uint8), None, "3 channels of uint8. Pass one integer a pixel"),
-        (np.ones((64, 64), np.float32), None, "1 channels of float32. Pass one integer a pixel"),
-        (np.arange(4096, dtype=np.int64).reshape(64, 64), None, "holds 4094 values, 1 to 4095: more like a photo"),
-        (np.full((64, 64), -1), None, "holds 1 values, -1 to -1"),
-        ("nowhere.png", None, "cannot read the map of labels nowhere.png: there is no such file"),
+        (np.ones((64, 64, 3), np.uint8), None, "the mask is full"),
+        (np.arange(4096, dtype=np.int64).reshape(64, 64), None, "no mask but a photo or a soft map"),
+        (np.full((64, 64), -1), None, "the mask has negative values, down to -1"),
+        ("nowhere.png", None, "cannot read the mask nowhere.png: there is no such file"),
     ],
 )
 def test_what_is_no_map_of_objects_is_refused(model, masks, names, message):

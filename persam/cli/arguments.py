@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from persam.cli import bench, dreambooth
+from persam.cli.option_groups import existing_options, json_option, mask_options, model_options, network_options
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
-
-JSON_HELP = "print JSON lines on a terminal too, instead of a table"
+from persam.cli.track_options import track_options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,7 +67,7 @@ def command_line() -> argparse.ArgumentParser:
         "calibration: nano has one, `persam eval calibrate` makes another model's",
     )
     segment.add_argument("--no-overlays", action="store_true", help="write masks and JSON only")
-    existing = _existing_options(segment)
+    existing = existing_options(segment)
     existing.add_argument(
         "--resume",
         dest="existing",
@@ -75,30 +75,31 @@ def command_line() -> argparse.ArgumentParser:
         const="resume",
         help="go on with the run in OUT where it stopped, if it is the same one; begin where there is none",
     )
-    segment.add_argument("--json", action="store_true", help=JSON_HELP)
-    _model_options(segment, model_help="; with --concept: the one it was learned with")
+    json_option(segment)
+    segment.add_argument("--recursive", action="store_true", help="search the folders in TARGET folders too")
+    mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
+    model_options(segment, model_help="; with --concept: the one it was learned with")
 
-    _track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
+    track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
     learn = _command(commands, "learn", "learn an object from photos and save it", LEARN_HELP)
     learn.usage = "persam learn REF MASK [REF MASK]... -o FILE\n       persam learn REF LABELS --each -o FOLDER"
     learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
     learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
     learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
-    learn.add_argument(
-        "--each",
-        action="store_true",
-        help="MASK is a map of labels, one number an object (0 background, 255 undecided), as a palette file: "
-        "FOLDER/object-1.safetensors and so on",
+    mask_options(
+        learn,
+        each="every object that MASK holds (a map of labels with 0 background and 255 undecided, colours, shapes) is "
+        "learned: FOLDER/object-1.safetensors and so on",
     )
-    learn.add_argument("--json", action="store_true", help=JSON_HELP)
+    json_option(learn)
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
-    _model_options(learn)
+    model_options(learn)
 
     demo = _command(commands, "demo", "run on the example photos and leave pictures to look at")
     demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")
     demo.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    _model_options(demo)
+    model_options(demo)
 
     evaluation = _command(commands, "eval", "measure recipes on a benchmark", EVAL_HELP)
     evaluation.epilog = "example: persam eval album --data DAVIS --recipe persam,official_persam,oracle_box"
@@ -133,7 +134,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     evaluation.set_defaults(recipe=None)
     evaluation.add_argument("-v", "--verbose", action="store_true", help="show a row for every object too")
-    _network_options(evaluation)
+    network_options(evaluation)
 
     calibration = _command(commands, "eval calibrate", "fit a model's calibration", CALIBRATE_HELP)
     calibration.epilog = "example: persam eval calibrate --model vit_b --data DAVIS --data PerSeg"
@@ -148,12 +149,12 @@ def command_line() -> argparse.ArgumentParser:
         action="store_true",
         help="fit the presence curve alone; every other number stays as the model's calibration has it",
     )
-    _network_options(calibration)
+    network_options(calibration)
 
     measuring = _subcommands(_command(commands, "bench", "measure what persam costs here"), "WHAT")
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
     bench.track_options(tracking)
-    _network_options(tracking)
+    network_options(tracking)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"
@@ -162,7 +163,8 @@ def command_line() -> argparse.ArgumentParser:
         parser = _command(training, name, action.summary, action.text, run=f"dreambooth {name}")
         action.options(parser)
         if action.segments:
-            _network_options(parser)
+            mask_options(parser)
+            network_options(parser)
 
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")
@@ -193,115 +195,3 @@ def _command(
     )
     command.set_defaults(run=run or name)
     return command
-
-
-def _existing_options(command: argparse.ArgumentParser) -> Any:
-    """What to do with results that are there; by default the command is refused."""
-    existing = command.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite",
-        dest="existing",
-        action="store_const",
-        const="overwrite",
-        default="refuse",
-        help="replace the results of an earlier run in OUT; files that it did not make stay",
-    )
-    return existing
-
-
-def _track_options(track: argparse.ArgumentParser) -> None:
-    track.usage = (
-        "persam track CLIP MASK [MASK]... -o OUT\n"
-        "       persam track CLIP --labels FILE -o OUT\n"
-        "       persam track CLIP --concept FILE [--concept FILE]... -o OUT"
-    )
-    track.epilog = "example: persam track walk.mp4 rex.png -o tracked"
-    track.add_argument("inputs", nargs="+", metavar="CLIP MASK", help=argparse.SUPPRESS)
-    track.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
-    track.add_argument(
-        "--labels",
-        metavar="FILE",
-        help="instead of masks, a map of labels, one number an object (0 background, 255 undecided), as a palette file",
-    )
-    track.add_argument(
-        "--concept",
-        dest="concepts",
-        action="append",
-        metavar="FILE",
-        help="instead of masks, what `persam learn` wrote: no frame needs a mask; give it again for more objects",
-    )
-    track.add_argument(
-        "--name",
-        dest="names",
-        action="append",
-        metavar="NAME",
-        help="what results call the object, once for each MASK (default: the files' names, or 'object 1' and so on)",
-    )
-    track.add_argument(
-        "--from",
-        dest="start",
-        type=int,
-        metavar="N",
-        help="the frame to begin with, to which masks belong, counted from 0 (default: 0; with --backward the last)",
-    )
-    track.add_argument("--to", type=int, metavar="N", help="the last frame to track (default: where the clip ends)")
-    track.add_argument("--every", type=int, default=1, metavar="N", help="track every N-th frame (default: all)")
-    track.add_argument(
-        "--backward", action="store_true", help="toward the beginning of the clip; overlay.mp4 still runs forward"
-    )
-    track.add_argument(
-        "--max-side",
-        type=int,
-        metavar="PX",
-        help="scale larger frames down to this many pixels; masks and places are given in the clip's own size",
-    )
-    track.add_argument("--cutout", action="store_true", help="write cutout.webm too: the objects alone, transparent")
-    track.add_argument(
-        "--export", choices=("coco_video", "mots"), help="write OUT/coco_video.json (YouTube-VIS) or OUT/mots.txt too"
-    )
-    track.add_argument("--no-overlay", action="store_true", help="write no overlay.mp4")
-    track.add_argument("--json", action="store_true", help=JSON_HELP)
-    _existing_options(track)
-    recipes = track.add_mutually_exclusive_group()
-    recipes.add_argument(
-        "--recipe",
-        dest="video_recipe",
-        metavar="RECIPE",
-        default="persam_video",
-        help="persam_video (the default), persam_video_fast, official_persam_video, official_persam_f_video",
-    )
-    recipes.add_argument(
-        "--fast",
-        dest="video_recipe",
-        action="store_const",
-        const="persam_video_fast",
-        help="short for --recipe persam_video_fast: one encoding a frame instead of two",
-    )
-    _network_options(track, model_help="; with --concept: the one it was learned with")
-
-
-def _model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
-    command.add_argument(
-        "--recipe", help="persam (the default), persam_f (fits two weights), official_persam, official_persam_f"
-    )
-    _network_options(command, model_help=model_help)
-
-
-def _network_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
-    command.add_argument(
-        "--model",
-        help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, or the path of a SAM checkpoint",
-    )
-    command.add_argument("--base", metavar="MODEL", help="what the LoRA file given as --model belongs to")
-    command.add_argument(
-        "--pixels",
-        choices=("sam", "unit"),
-        help="how pixels reach the checkpoint given as --model: by Meta's mean and deviation, or as 0 to 1 (MedSAM); "
-        "default: what the file says, else sam",
-    )
-    command.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="what `persam eval calibrate` wrote for this model (default: its own, where there is one)",
-    )
-    command.add_argument("--device", default="auto", help="auto (the default), cpu, cuda, mps")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persam.cli.action import Action
-from persam.cli.shell import load_concepts, load_model, model_and_concept, say
+from persam.cli.marks import check_mask_words, model_and_concept
+from persam.cli.shell import load_concepts, load_model_of, say
 from persam.cli.texts import PREPARE_HELP
 from persam.errors import PerSAMError
 
@@ -129,9 +130,10 @@ def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Ou
 
 def asked_for(options: argparse.Namespace) -> "tuple[PerSAM, list[Concept]]":
     """The model, and the concepts of the files or the one of REF MASK, which is called as REF."""
+    check_mask_words(options)
     if options.concepts:
         concepts = load_concepts(options.concepts)
-        return load_model(options, options.model or concepts[0].backbone), concepts
+        return load_model_of(options, concepts[0]), concepts
     model, concept = model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
     return model, [concept]
 

@@ -36,9 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     parser = command_line()
-    options, more = parser.parse_known_args(joined(sys.argv[1:] if arguments is None else arguments))
+    words = sys.argv[1:] if arguments is None else arguments
+    options, more = parser.parse_known_args(joined(words))
     if more and (not hasattr(options, "inputs") or any(word.startswith("-") for word in more)):
         parser.error(f"unknown arguments: {' '.join(more)}")
+    if any("\0" in word for word in words):
+        parser.error("a word holds a null character, which no file's name can")
     if more:  # photos after -o OUT, which argparse does not take together with those before it
         options.inputs += more
     try:

@@ -10,17 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persam.cli.marks import (
+    check_mask_words,
+    learned,
+    learned_each,
+    read_each_of,
+    references_of,
+)
 from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
 from persam.cli.shell import (
     check_concept_file,
     files_of,
-    learned,
     load_concepts,
     load_model,
     load_model_of,
     make_writable,
     one_line,
-    references_of,
     say,
 )
 from persam.cli.streams import printable
@@ -46,8 +51,9 @@ def segment(options: argparse.Namespace) -> int:
         raise PerSAMError("a concept keeps the recipe it was learned with: leave --recipe away, or learn it again.")
     if options.max_instances < 1:
         raise PerSAMError(f"--max-instances {options.max_instances} finds nothing: give 1 or more.")
+    check_mask_words(options)
     # nothing is read yet, but a folder that is not there is noticed
-    album = _without_results(list(iter_targets(targets)), options.output)
+    album = _without_results(list(iter_targets(targets, recursive=options.recursive)), options.output)
     words: dict[str, Any] = {"threshold": options.threshold}
     if options.concepts:
         concepts = load_concepts(options.concepts)
@@ -55,10 +61,18 @@ def segment(options: argparse.Namespace) -> int:
         words |= {"recipe": [one.recipe.name for one in concepts], "learned": digests_of_files(options.concepts)}
         _prepare(folder, words, album)
         model = load_model_of(options, concepts[0])
+    elif options.each:
+        rgb, masks = read_each_of(*options.inputs[:2])
+        folder = _folder(options, list(masks), options.inputs[:2])
+        learned_from = digest_of_marks((rgb, mask) for mask in masks.values())
+        words |= {"recipe": options.recipe or "persam", "learned": learned_from}
+        _prepare(folder, words, album)
+        model = load_model(options)
+        concepts = learned_each(model, rgb, masks)
     else:
         name = Path(options.inputs[0]).stem
         folder = _folder(options, [name], options.inputs[:2])
-        references = references_of(options.inputs[:2])
+        references = references_of(options, options.inputs[:2])
         words |= {"recipe": options.recipe or "persam", "learned": digest_of_marks(references)}
         _prepare(folder, words, album)
         model = load_model(options)
@@ -140,11 +154,12 @@ def learn(options: argparse.Namespace) -> int:
         raise PerSAMError(
             f"learn needs a MASK for every REF, and got {len(options.inputs)} names: {' '.join(options.inputs)}."
         )
+    check_mask_words(options)
     if options.each:
         files = _learn_each(options)
     else:
         check_concept_file(options.output, files_of(options, options.inputs))
-        references = references_of(options.inputs)
+        references = references_of(options, options.inputs)
         concept = learned(load_model(options), references, options.name or options.output.stem)
         files = [(concept, concept.save(options.output))]
     for concept, path in files:
@@ -157,18 +172,13 @@ def learn(options: argparse.Namespace) -> int:
 
 
 def _learn_each(options: argparse.Namespace) -> "list[tuple[Concept, Path]]":
-    from persam.io.images import read_image
-    from persam.io.masks import read_labels
     from persam.io.names import file_part
 
     if len(options.inputs) != 2 or options.name:
-        raise PerSAMError("--each takes one REF, one map of labels and no --name: results are called 'object 1' on.")
-    image, labels = options.inputs
-    rgb = read_image(image)
-    masks = read_labels(labels, rgb.shape[:2], image_name=image)  # before a model of gigabytes is fetched
-    names = [f"object {label}" for label in masks]
-    paths = [options.output / f"{file_part(name)}.safetensors" for name in names]
+        raise PerSAMError("--each takes one REF, one MASK and no --name: results are called 'object 1' on.")
+    rgb, masks = read_each_of(*options.inputs)  # before a model of gigabytes is fetched
+    paths = [options.output / f"{file_part(name)}.safetensors" for name in masks]
     for path in paths:
         check_concept_file(path, files_of(options, options.inputs))
-    concepts = load_model(options).learn_each(rgb, list(masks.values()), names=names)
+    concepts = learned_each(load_model(options), rgb, masks)
     return [(one, one.save(path)) for one, path in zip(concepts, paths, strict=True)]

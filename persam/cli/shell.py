@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from persam.errors import ConceptError, NotCalibratedWarning, OutputError, WeightsError
+from persam.errors import ConceptError, InputWarning, NotCalibratedWarning, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept
     from persam.model import PerSAM
+
+
+OWN = (NotCalibratedWarning, InputWarning)
 
 
 def say(text: str) -> None:
@@ -31,12 +34,13 @@ def own_warnings_as_lines() -> Iterator[None]:
         others = warnings.showwarning
 
         def show(message, category, *where, **more) -> None:  # type: ignore[no-untyped-def]  # as warnings calls it
-            if issubclass(category, NotCalibratedWarning):
+            if issubclass(category, OWN):
                 say(f"warning: {message}")
             else:
                 others(message, category, *where, **more)
 
-        warnings.simplefilter("always", NotCalibratedWarning)
+        for own in OWN:
+            warnings.simplefilter("always", own)
         warnings.showwarning = show
         yield
 
@@ -83,44 +87,6 @@ def load_concepts(paths: Sequence[str]) -> "list[Concept]":
     from persam.method.concept import Concept
 
     return [Concept.load(path) for path in paths]
-
-
-def read_mark(word: str, image_hw: tuple[int, int], *, image_name: str) -> Any:
-    """The prompt that a word says, or the mask of the file that it names; warns of one that looks inverted."""
-    from persam.io.masks import looks_inverted, read_mask
-    from persam.method.prompts import parse_prompt
-
-    prompt = parse_prompt(word)
-    if prompt is not None:
-        return prompt
-    mask = read_mask(word, image_hw, image_name=image_name)
-    if looks_inverted(mask):
-        say(f"warning: {word} marks the border and most of {image_name}; is it inverted? The object should be light.")
-    return mask
-
-
-def model_and_concept(options: argparse.Namespace, pairs: Sequence[str], *, name: str) -> "tuple[PerSAM, Concept]":
-    """The model, and what it learns from REF MASK."""
-    references = references_of(pairs)
-    model = load_model(options)
-    return model, learned(model, references, name)
-
-
-def references_of(pairs: Sequence[str]) -> list[tuple[Any, Any]]:
-    """Photos and masks are read first: a wrong one is noticed before a model of gigabytes is fetched."""
-    return [_reference(image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
-
-
-def learned(model: "PerSAM", references: Sequence[tuple[Any, Any]], name: str) -> "Concept":
-    images, masks = ([pair[part] for pair in references] for part in (0, 1))
-    return model.learn(images, masks, name=name)
-
-
-def _reference(image: str, mask: str) -> tuple[Any, Any]:
-    from persam.io.images import read_image
-
-    rgb = read_image(image)
-    return rgb, read_mark(mask, (rgb.shape[0], rgb.shape[1]), image_name=image)
 
 
 def files_of(options: argparse.Namespace, words: Sequence[str | None]) -> tuple[Path, ...]:

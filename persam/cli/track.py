@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persam.cli.marks import check_mask_words, read_each, read_mark, warned_already
 from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
-from persam.cli.shell import files_of, load_concepts, load_model, load_model_of, make_writable, read_mark, say
+from persam.cli.shell import files_of, load_concepts, load_model, load_model_of, make_writable, say
 from persam.cli.table import Printer
 from persam.errors import PerSAMError
 
@@ -77,7 +78,7 @@ def track(options: argparse.Namespace) -> int:
     printer = Printer("frame", clip.names(places[:1]), as_json=options.json)
     present: Counter[str] = Counter()
     frames = 0
-    with folder, tqdm(total=len(places), unit="frame", disable=None, file=sys.stderr) as bar:
+    with folder, warned_already(), tqdm(total=len(places), unit="frame", disable=None, file=sys.stderr) as bar:
         for result in results:
             record = folder.write(result)
             del result  # before the next one is computed: one in memory at a time
@@ -113,6 +114,9 @@ def _check(options: argparse.Namespace) -> None:
     masks = len(options.inputs) - 1
     if options.names and len(options.names) != masks:
         raise PerSAMError(f"--name is given once for each MASK: {len(options.names)} names, {masks} masks.")
+    check_mask_words(options)
+    if options.each and (masks != 1 or options.names):
+        raise PerSAMError("--each takes one MASK and no --name: results are called 'object 1' on.")
     if options.every < 1:
         raise PerSAMError(f"--every {options.every} leads nowhere: give 1 for every frame, 2 for every second one.")
 
@@ -140,24 +144,22 @@ def _objects(options: argparse.Namespace, clip: "Video") -> _Objects:
     if options.concepts:
         concepts = load_concepts(options.concepts)
         return _Objects(concepts, [one.name for one in concepts], are_concepts=True)
-    if options.labels:
-        from persam.io.masks import read_labels
-
-        masks = read_labels(options.labels, clip.original_hw, image_name=options.inputs[0])
-        return _Objects([_scaled_mask(one, clip) for one in masks.values()], [f"object {label}" for label in masks])
+    if options.labels or options.each:
+        masks = read_each(options.labels or options.inputs[1], clip.original_hw, image=options.inputs[0])
+        return _Objects([_scaled_mask(one, clip) for one in masks.values()], list(masks))
     import numpy as np
 
     words = options.inputs[1:]
-    given = [_object(word, clip, options.inputs[0]) for word in words]
+    given = [_object(word, clip, options) for word in words]
     files = [Path(word).stem for word, one in zip(words, given, strict=True) if isinstance(one, np.ndarray)]
     numbered = [f"object {number}" for number in range(1, len(words) + 1)]
     return _Objects(given, options.names or (files if len(set(files)) == len(words) else numbered))
 
 
-def _object(word: str, clip: "Video", clip_name: str) -> Any:
+def _object(word: str, clip: "Video", options: argparse.Namespace) -> Any:
     import numpy as np
 
-    mark = read_mark(word, clip.original_hw, image_name=clip_name)
+    mark = read_mark(word, options, clip.original_hw, image=options.inputs[0])
     return _scaled_mask(mark, clip) if isinstance(mark, np.ndarray) else _scaled_prompt(mark, clip)
 
 

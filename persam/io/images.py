@@ -1,47 +1,36 @@
 """A photo as RGB, from whatever a person has: a file, a PIL image, a NumPy array, a tensor.
 
 What an array means:
-- integers run 0 to 255, uint16 0 to 65535 (scaled, not clipped), bool is black and white;
+- integers run from 0 to the end of 8, 10, 12, 14 or 16 bits: the least that holds them all. They are scaled, not
+  clipped; bool is black and white;
 - floats run 0 to 1. Floats beyond that are an error and not a guess: 0 to 255, or normalised by a network's mean?
 - channels (1 grey, 3 RGB, 4 RGBA) come last in NumPy and first in torch where both readings are possible, as in
   3 x 480 x 3; otherwise wherever they are;
-- transparent pixels show white, as they do in most viewers.
+- transparent pixels show white, as they do in most viewers; a fourth band that is no transparency is left out.
+Colours of a file with a profile of its own become sRGB.
 """
 
 import os
 import sys
-import threading
-import warnings
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from persam.errors import ImageError
+from persam.io.image_files import band_warning, check_no_address, is_open_file, open_image, upright
+from persam.io.image_values import depth_of, in_srgb, is_alpha
 
 Array = np.ndarray[Any, Any]
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_ORIENTATION = 0x0112
-_quiet = threading.Lock()  # warning filters belong to the whole process
 
 
 def read_image(source: object) -> UInt8[Array, "h w 3"]:
     """The photo as RGB, upright by its EXIF tag.
 
     Args:
-        source: a path (`~` is the home folder), a PIL image, a NumPy array or a torch tensor on any device; see the
-            top of this file for what their values mean.
+        source: a path (`~` is the home folder), a file that is open for reading bytes, a PIL image, a NumPy array or
+            a torch tensor on any device; see the top of this file for what their values mean.
 
     Returns:
         Values 0 to 255. An array that already is RGB uint8 comes back as it is, not copied.
@@ -50,8 +39,13 @@ def read_image(source: object) -> UInt8[Array, "h w 3"]:
         ImageError: there is no such file, it is no image, damaged, or larger than PIL's limit, or the values or the
             shape make no photo.
     """
-    values = pixels_of(load(source, "image"))
-    pixels = _to_uint8(channels_last(values, "image", tensor=is_tensor(source)))
+    loaded = load(source, "image")
+    values = pixels_of(in_srgb(loaded) if isinstance(loaded, Image.Image) else loaded)
+    array = channels_last(values, "image", tensor=is_tensor(source))
+    if array.shape[2] == 4 and isinstance(loaded, np.ndarray) and not is_alpha(array[..., 3]):
+        band_warning("the image")
+        array = array[..., :3]
+    pixels = _to_uint8(array)
     if pixels.shape[2] == 4:
         pixels = _over_white(pixels)
     if pixels.shape[2] == 1:
@@ -59,10 +53,14 @@ def read_image(source: object) -> UInt8[Array, "h w 3"]:
     return np.ascontiguousarray(pixels)
 
 
-def load(source: object, noun: str) -> "Image.Image | Array":
-    """The source as an upright PIL image, or as an array if it is one or a tensor. noun: what messages call it."""
+def load(source: object, noun: str, *, frames: bool = False) -> "Image.Image | Array":
+    """The source as an upright PIL image, or as an array if it is one or a tensor. noun: what messages call it.
+
+    frames: whether the frames of a file with several come as an array; else it is the first.
+    """
     if isinstance(source, str | os.PathLike):
-        return _open(Path(os.path.expanduser(os.fspath(source))), noun)
+        check_no_address(str(source), noun)
+        return open_image(source, noun, frames=frames)
     if isinstance(source, Image.Image):
         try:
             source.load()
@@ -70,15 +68,19 @@ def load(source: object, noun: str) -> "Image.Image | Array":
             raise ImageError(
                 f"cannot decode the {noun} from PIL ({error}). Pass its path, or open it again."
             ) from error
-        return _upright(source)
+        return upright(source)
     if is_tensor(source):
         tensor = source.detach().cpu()  # type: ignore[attr-defined]
         # NumPy has no bfloat16
         return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     if isinstance(source, np.ndarray):
         return source
+    if is_open_file(source):
+        return open_image(source, noun, frames=frames)
+    advice = " Wrap bytes as io.BytesIO(...)." if isinstance(source, bytes | bytearray | memoryview) else ""
     raise ImageError(
         f"cannot read the {noun} from {type(source).__name__!r}. Pass a path, a PIL image, a NumPy array or a tensor."
+        f"{advice}"
     )
 
 
@@ -88,68 +90,11 @@ def is_tensor(source: object) -> bool:
     return torch is not None and isinstance(source, torch.Tensor)
 
 
-def _open(path: Path, noun: str) -> Image.Image:
-    start = f"cannot read the {noun} {path}:"
-    try:
-        with path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                raise ImageError(f"{start} the file is empty (0 bytes). Copy or export it again.")
-            return _upright(_decoded(file))
-    except ImageError:
-        raise
-    except FileNotFoundError as error:
-        raise ImageError(f"{start} there is no such file. Check the path.") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{start} it is a folder. Name one file in it.") from error
-    except PermissionError as error:
-        raise ImageError(f"{start} no permission to read it. Check the owner and rights of the file.") from error
-    except UnidentifiedImageError as error:
-        message = f"{start} its content is no image of a known format. Convert it to JPEG or PNG."
-        raise ImageError(message) from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{start} PIL refuses it ({str(error).rstrip('.')}). Scale it down, or, if you trust the file, raise "
-            f"PIL.Image.MAX_IMAGE_PIXELS yourself."
-        ) from error
-    except MemoryError as error:
-        raise ImageError(f"{start} not enough memory to decode it. Scale it down first.") from error
-    except Exception as error:  # the decoders of a dozen formats raise anything when the file is damaged
-        raise ImageError(f"{start} the file is damaged ({error}). Copy or export it again.") from error
-
-
-def _decoded(file: IO[bytes]) -> Image.Image:
-    """The image with its pixels read. What PIL warns of, such as damaged metadata, does not spoil them."""
-    try:
-        return _opened(file)
-    except Warning:  # where warnings are errors; PIL also warns of every photo above 89 megapixels
-        with _quiet, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _opened(file)
-
-
-def _opened(file: IO[bytes]) -> Image.Image:
-    file.seek(0)
-    image = Image.open(file)
-    image.load()
-    return image
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block does not spoil the pixels
-        return image
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
 def pixels_of(loaded: "Image.Image | Array") -> Array:
     """The values as an array; a PIL image of a mode that means nothing to NumPy becomes RGB or RGBA."""
     if isinstance(loaded, np.ndarray):
         return loaded
-    if loaded.mode.startswith("I"):  # grey in 16 bits, which some formats give as 32
-        values = np.array(loaded)
-        return values.astype(np.uint16) if values.size and values.min() >= 0 and values.max() <= 65535 else values
-    if loaded.mode == "F":
+    if loaded.mode.startswith("I") or loaded.mode == "F":
         return np.array(loaded)
     if loaded.mode == "1":
         return np.array(loaded.convert("L"))
@@ -189,7 +134,7 @@ def channels_last(array: Array, noun: str, *, tensor: bool) -> Shaped[Array, "h 
     return array
 
 
-def check_finite(array: Shaped[Array, "h w c"], noun: str) -> None:
+def check_finite(array: Shaped[Array, "..."], noun: str) -> None:
     """Raises ImageError where floats hold NaN or infinite values."""
     if array.dtype.kind != "f":
         return
@@ -203,8 +148,6 @@ def _to_uint8(array: Shaped[Array, "h w c"]) -> UInt8[Array, "h w c"]:
         return array
     if array.dtype == np.bool_:
         return array * np.uint8(255)
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     check_finite(array, "image")
     low, high = array.min(), array.max()
     if array.dtype.kind == "f":
@@ -215,12 +158,17 @@ def _to_uint8(array: Shaped[Array, "h w c"]) -> UInt8[Array, "h w c"]:
                 f"Divide by 255, undo a normalisation, or convert to uint8."
             )
         return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
-    if low < 0 or high > 255:
+    if low < 0 or high > 65535:
         raise ImageError(
-            f"the image is {array.dtype} with values from {low} to {high}, and integers must lie in 0 to 255. "
-            f"Scale it to uint8; only uint16 may use 0 to 65535."
+            f"the image is {array.dtype} with values from {low} to {high}, and integers must lie in 0 to 255, or in 0 "
+            f"to 65535 at most. Scale it to uint8."
         )
-    return array.astype(np.uint8)
+    return np.concatenate([_scaled(part) for part in (array[..., :3], array[..., 3:]) if part.shape[2]], axis=2)
+
+
+def _scaled(array: Shaped[Array, "h w c"]) -> UInt8[Array, "h w c"]:
+    top = (1 << depth_of(array)) - 1
+    return ((array.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
 
 
 def _over_white(rgba: UInt8[Array, "h w 4"]) -> UInt8[Array, "h w 3"]:

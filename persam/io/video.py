@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 
 from persam.errors import ImageError, VideoError
 from persam.io.album import IMAGE_SUFFIXES, Target, iter_targets
+from persam.io.image_files import check_no_address
 from persam.io.images import is_tensor, read_image
 from persam.io.video_file import FrameSize, VideoFile, VideoFrame, open_video_file
 
@@ -101,6 +102,7 @@ def open_video(source: object, *, max_side: int | None = None, rate: float = 24.
     if rate <= 0 or (max_side is not None and max_side < 1):
         raise VideoError(f"rate must be above 0 and max_side at least 1; got {rate} and {max_side}.")
     if isinstance(source, str | os.PathLike):
+        _check_no_address(str(source))
         path = Path(os.path.expanduser(os.fspath(source)))
         if path.is_file() and (path.suffix.lower() not in IMAGE_SUFFIXES or path.suffix.lower() == ".gif"):
             return _open_file(path, max_side, rate)
@@ -235,6 +237,13 @@ def _open_iterator(pictures: Iterator[object], max_side: int | None, rate: float
 def _open_file(path: Path, max_side: int | None, rate: float) -> Video:
     reader = open_video_file(path, max_side, rate)
     return Video(path, reader.size.size_hw, reader.size.original_hw, reader.contents.promised, reader.rate, reader)
+
+
+def _check_no_address(text: str) -> None:
+    try:
+        check_no_address(text, "clip")
+    except ImageError as error:
+        raise VideoError(str(error)) from None
 
 
 def _read(picture: object, name: str) -> UInt8[Array, "h w 3"]:

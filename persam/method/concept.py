@@ -223,4 +223,5 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
         expected |= {"identity.image": (count,)}
     if "scale_weights" in shapes:
         expected["scale_weights"] = (3,)
-    return len(width) == 1 and shapes == expected
+    real = all(value.is_floating_point() != (name == "identity.image") for name, value in tensors.items())
+    return len(width) == 1 and shapes == expected and real

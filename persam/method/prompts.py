@@ -125,7 +125,12 @@ def parse_prompt(text: str) -> UserPrompt | None:
 
 
 def reference_mask(
-    marked: object, backbone: Backbone, embedding: ImageEmbedding, *, image_name: str = "the photo"
+    marked: object,
+    backbone: Backbone,
+    embedding: ImageEmbedding,
+    *,
+    image_name: str = "the photo",
+    photo: object = None,
 ) -> Bool[Array, "h w"]:
     """The object's mask in a reference image.
 
@@ -134,6 +139,7 @@ def reference_mask(
         backbone: makes a mask of a prompt.
         embedding: of the reference image.
         image_name: what messages call that image.
+        photo: its file, as for `io.masks.read_mask`.
 
     Raises:
         MaskError: the mask cannot be used; the prompt lies outside the image or is degenerate; nothing fits it.
@@ -141,7 +147,7 @@ def reference_mask(
     prompt = parse_prompt(marked) if isinstance(marked, str) else marked
     if isinstance(prompt, Box | Points | Polygon | Scribble):
         return mask_from_prompt(prompt, backbone, embedding)
-    return read_mask(marked, embedding.frame.original_hw, image_name=image_name)
+    return read_mask(marked, embedding.frame.original_hw, image_name=image_name, photo=photo)
 
 
 def mask_from_prompt(prompt: UserPrompt, backbone: Backbone, embedding: ImageEmbedding) -> Bool[Array, "h w"]:

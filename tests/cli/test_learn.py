@@ -37,6 +37,45 @@ def test_every_object_of_a_map_of_labels_is_learned(persam, colours):
     assert Concept.load("each/object-7.safetensors").name == "object 7"
 
 
+def save_two(red: int = 1, other: int = 2) -> None:
+    """A map of two objects: of the red thing, and of a place beside it."""
+    labels = mask().astype(np.uint8) * red + mask(at_xyxy=(40, 6, 53, 19)).astype(np.uint8) * other
+    Image.fromarray(labels).save("labels.png")
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_which_object_is_meant_is_asked_for_and_said(persam):
+    save_two()
+    message = persam.refused("learn ref.png labels.png -o rex.safetensors")
+    assert "the mask holds 2 labels: 1 (400 px), 2 (196 px). Say which is the object: --label 1" in message
+    assert "--each" in message
+    assert persam("learn ref.png labels.png --label 1 -o rex.safetensors")[0] == 0
+    assert persam("learn ref.png mask.png -o plain.safetensors --name rex")[0] == 0
+    assert Concept.load("rex.safetensors") == Concept.load("plain.safetensors")
+    assert "the mask has no '9': it holds the labels 1 (400 px)" in persam.refused(
+        "learn ref.png labels.png --label 9 -o x.safetensors"
+    )
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_an_inverted_mask_is_turned_round(persam):
+    Image.fromarray(~mask()).save("inverted.png")
+    code, _, err = persam("learn ref.png inverted.png --invert -o rex.safetensors")
+    assert (code, err) == (0, "")
+    persam("learn ref.png mask.png -o plain.safetensors --name rex")
+    assert Concept.load("rex.safetensors") == Concept.load("plain.safetensors")
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_a_masks_transparency_is_taken_when_that_is_said(persam):
+    canvas = mask(at_xyxy=(4, 10, 40, 50))
+    Image.fromarray(np.dstack([mask()] * 3 + [canvas]) * np.uint8(255)).save("drawn.png")
+    assert "2 masks: 255 (400 px), alpha (1517 px)" in persam.refused("learn ref.png drawn.png -o x.safetensors")
+    assert persam("learn ref.png drawn.png --alpha -o canvas.safetensors")[0] == 0
+    assert persam("learn ref.png drawn.png --label 255 -o rex.safetensors")[0] == 0
+    assert Concept.load("rex.safetensors") != Concept.load("canvas.safetensors")
+
+
 @pytest.mark.usefixtures("colours", "here")
 @pytest.mark.slow
 def test_a_concept_has_the_name_and_the_recipe_that_are_given(persam):
@@ -51,9 +90,13 @@ def test_a_concept_has_the_name_and_the_recipe_that_are_given(persam):
     ("line", "says"),
     [
         ("learn ref.png -o x.safetensors", "a MASK for every REF, and got 1 names: ref.png"),
-        ("learn ref.png mask.png --each --name x -o each", "one REF, one map of labels and no --name"),
-        ("learn ref.png mask.png ref.png mask.png --each -o each", "one REF, one map of labels and no --name"),
-        ("learn ref.png ref.png --each -o each", "the map of labels has 3 channels"),
+        ("learn ref.png mask.png --each --name x -o each", "one REF, one MASK and no --name"),
+        ("learn ref.png mask.png ref.png mask.png --each -o each", "one REF, one MASK and no --name"),
+        ("learn ref.png mask.png --each --label 3 -o each", "--each takes every object as it is: leave --label away"),
+        ("learn ref.png mask.png --alpha --label 3 -o x", "--label chooses by value and --alpha by transparency"),
+        ("segment --concept x.safetensors album --invert -o x", "a concept needs no mask: leave --invert away"),
+        ("segment --concept x.safetensors album --each -o x", "a concept needs no mask: leave --each away"),
+        ("learn ref.png ref.png --each -o each", "every pixel of the mask is an object: 808080 (3696 px), dc1e1e"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(persam, line, says):

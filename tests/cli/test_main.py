@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from persam.cli.main import main
 from persam.cli.shell import own_warnings_as_lines
 
 
@@ -76,3 +77,10 @@ def test_an_error_in_a_process_is_one_line_and_ends_with_2(here):
     done = process("segment", "none.jpg", "mask.png", "album", "-o", "found", cwd=here)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "persam: cannot read the image none.jpg: there is no such file. Check the path.\n"
+
+
+@pytest.mark.usefixtures("no_model", "here")
+def test_a_null_character_is_in_no_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", "ref.png", "mask.png", "album", "-o", "a\0b"])
+    assert "a word holds a null character, which no file's name can" in capsys.readouterr().err

@@ -209,7 +209,7 @@ def test_an_inverted_mask_is_warned_of_and_used(persam):
     save_mask("inverted")
     code, _, err = persam("segment ref.png mask.png album -o found")
     assert code == 0
-    warning = "persam: warning: mask.png marks the border and most of ref.png; is it inverted?"
+    warning = "persam: warning: mask.png marks the border and corners of ref.png; is it inverted?"
     assert err.splitlines()[0].startswith(warning)
 
 
@@ -272,3 +272,25 @@ def test_results_already_finished_stay_when_a_person_interrupts(persam, colours,
     assert code == 130
     assert err == "persam: interrupted; what was finished is on disk\n"
     assert len(records(out)) == len(records(Path("found/results.jsonl").read_text())) == 1
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_every_object_of_a_mask_is_searched(persam):
+    labels = mask().astype(np.uint8) * 3 + mask(at_xyxy=(40, 6, 53, 19)).astype(np.uint8) * 7
+    Image.fromarray(labels).save("labels.png")
+    code, out, _ = persam("segment ref.png labels.png album/left.png --each -o found")
+    assert code == 0
+    [record] = records(out)
+    assert [one["concept"] for one in record["objects"]] == ["object 3", "object 7"]
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_what_a_folder_holds_besides_is_said_and_folders_within_are_searched_on_request(persam):
+    Path("album/sub").mkdir()
+    Path("album/left.png").rename("album/sub/left.png")
+    code, out, err = persam("segment ref.png mask.png album -o found")
+    assert (code, [record["image"] for record in records(out)]) == (0, ["album/right.png"])
+    assert err.splitlines()[0] == "persam: warning: album: skipped 1: 1 subfolder (--recursive)."
+    code, out, err = persam("segment ref.png mask.png album -o all --recursive")
+    assert (code, [record["image"] for record in records(out)]) == (0, ["album/right.png", "album/sub/left.png"])
+    assert "skipped" not in err

@@ -109,6 +109,8 @@ def test_a_map_of_labels_is_several_objects(persam, asked):
     labels[:8], labels[8:16], labels[16:] = 1, 3, 255
     Image.fromarray(labels).save("labels.png")
     assert persam("track walk --labels labels.png -o out")[0] == 0
+    assert persam("track walk labels.png --each -o each")[0] == 0
+    assert Path("each/results.jsonl").read_text() == Path("out/results.jsonl").read_text().replace("out/", "each/")
     assert asked["names"] == ["object 1", "object 3"]
     np.testing.assert_array_equal(asked["objects"], [labels == 1, labels == 3])
 
@@ -213,7 +215,7 @@ def test_a_mask_that_vanishes_in_small_frames(persam):
 def test_an_inverted_mask_is_warned_of(persam):
     Image.fromarray(~mask(at_xyxy=START)).save("rex.png")
     _, _, err = persam("track walk rex.png -o out")
-    assert err.startswith("persam: warning: rex.png marks the border and most of walk; is it inverted?")
+    assert err.startswith("persam: warning: rex.png marks the border and corners of walk; is it inverted?")
 
 
 # ---- runs that end early, and what is missing

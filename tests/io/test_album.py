@@ -1,6 +1,7 @@
 """What an album may be, in which order its photos come, what they are called, and that they are read late."""
 
 import gc
+import io
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from persam.errors import ImageError
+from persam.errors import ImageError, InputWarning
 from persam.io.album import Target, iter_targets
 
 
@@ -34,9 +35,71 @@ def names(targets: Any) -> list[str]:
     return [target.name for target in iter_targets(targets)]
 
 
+LEFT_OUT = r"skipped 3: 2 subfolders \(--recursive\), 1 \.txt\.$"
+
+
 def test_folder_in_natural_order_without_what_lies_deeper(album: Path) -> None:
-    assert names(album) == ["img1", "img2", "img10"]
-    assert names(str(album)) == ["img1", "img2", "img10"]
+    with pytest.warns(InputWarning, match=LEFT_OUT):
+        assert names(album) == ["img1", "img2", "img10"]
+    with pytest.warns(InputWarning, match=LEFT_OUT):
+        assert names(str(album)) == ["img1", "img2", "img10"]
+
+
+def test_folders_within_when_they_are_asked_for(album: Path) -> None:
+    (album / "inner" / "deep").mkdir()
+    Image.fromarray(photo()).save(album / "inner" / "deep" / "img1.png")
+    (album / "inner" / "round").symlink_to(album)  # leads back up
+    with pytest.warns(InputWarning, match=r"skipped 1: 1 \.txt\.$"):
+        found = list(iter_targets([album], recursive=True))
+    assert [target.name for target in found] == ["img1", "img2", "img10", "inner/img3", "inner/deep/img1"]
+    assert found[-1].source == album / "inner" / "deep" / "img1.png"
+
+
+def test_what_a_folder_scan_leaves_out_is_said_with_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persam.io.album.heif_is_here", lambda: False)
+    for name in ("ok.jpg", "x.jfif", "old.jpe"):
+        Image.fromarray(photo()).save(tmp_path / name, "JPEG")
+    (tmp_path / "x.heic").write_bytes(b"")
+    (tmp_path / "notes").write_text("")
+    (tmp_path / ".hidden").write_text("")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.warns(InputWarning) as said:
+        assert names(tmp_path) == ["ok", "old", "x"]
+    [line] = [str(one.message) for one in said]
+    assert line == (
+        f"{tmp_path}: skipped 4: 1 dangling link, 1 file without a suffix, 1 subfolder (--recursive), 1 .heic "
+        "(pip install 'persam[heif]')."
+    )
+    monkeypatch.setattr("persam.io.album.heif_is_here", lambda: True)
+    with pytest.warns(InputWarning, match="skipped 3"):
+        assert [target.source for target in iter_targets(tmp_path)][-1] == tmp_path / "x.jfif"
+
+
+def test_brackets_in_a_folders_name_are_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "photos [2024]" / "rex*"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.jpg"):
+        Image.fromarray(photo()).save(folder / name)
+    assert names(folder) == ["a", "b", "c"]
+    assert names(f"{folder}/*.png") == ["a", "b"]
+    assert names(f"{tmp_path}/photos [2024]/**/[ac].*") == ["a", "c"]
+
+
+@pytest.mark.parametrize("address", ["https://example.org/rex.jpg", "s3://album/rex.jpg"])
+def test_an_address_is_no_path(address: str) -> None:
+    for given in (address, Path(address)):
+        with pytest.raises(ImageError, match=f"cannot read the image {address}: it is an address, not a path"):
+            list(iter_targets(given))
+
+
+def test_an_open_file_is_one_photo() -> None:
+    file = io.BytesIO()
+    Image.fromarray(photo(7)).save(file, "PNG")
+    for given in (file, [file, file]):
+        for target in iter_targets(given):
+            np.testing.assert_array_equal(target.read(), photo(7))  # from its beginning each time
+    assert names([file, file]) == ["image_0001", "image_0002"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +136,8 @@ def test_home_folder(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_list_of_anything(album: Path) -> None:
     given = [album, str(album / "inner" / "*.png"), photo(), album / "missing.jpg", torch.zeros(3, 4, 5)]
-    assert names(given) == ["img1", "img2", "img10", "img3", "image_0005", "missing", "image_0007"]
+    with pytest.warns(InputWarning, match=LEFT_OUT):
+        assert names(given) == ["img1", "img2", "img10", "img3", "image_0005", "missing", "image_0007"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What is said of a photo that cannot be used."""
 
 import io
+import struct
+import sys
+import types
 import zlib
 from pathlib import Path
 from typing import Any
@@ -91,7 +94,7 @@ def test_what_a_test_run_by_root_cannot_provoke(
         (np.array([[0, np.nan, np.inf]]), r"the image holds 2 NaN or infinite values of 3\. Replace them first\."),
         (np.array([[0.0, 255.0]]), r"float64 with values from 0 to 255, and floats must lie in 0 to 1\. Divide by 255"),
         (np.array([[-2.1, 2.6]]), r"values from -2\.1 to 2\.6, .* undo a normalisation, or convert to uint8\."),
-        (np.array([[0, 256]]), r"int64 with values from 0 to 256, and integers must lie in 0 to 255"),
+        (np.array([[0, 65536]]), r"int64 with values from 0 to 65536, and integers must lie in 0 to 255, or in 0 to 6"),
         (np.zeros((9, 5, 2), np.uint8), r"the image has the shape \(9, 5, 2\)\. Pass height x width, or"),
         (np.zeros(4, np.uint8), r"the image has the shape \(4,\)\."),
         (np.zeros((2, 4, 5, 3), np.uint8), r"four dimensions \(2, 4, 5, 3\): a batch\. Pass one image of it at a time"),
@@ -116,3 +119,57 @@ def test_open_image_of_a_damaged_file(tmp_path: Path) -> None:
         pytest.raises(ImageError, match=r"cannot decode the image from PIL \(.*truncated.*\)\. Pass its path, or open"),
     ):
         read_image(opened)
+
+
+def test_an_open_file_that_is_no_good(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg())
+    with path.open(encoding="latin-1") as text, pytest.raises(ImageError, match=r"a\.jpg: the file is open as text\."):
+        read_image(text)
+    with path.open("rb") as file:
+        pass
+    with pytest.raises(ImageError, match=r"the file is closed\. Pass its path, or open it again\."):
+        read_image(file)
+    with pytest.raises(ImageError, match=r"the image in memory: the file is empty"):
+        read_image(io.BytesIO())
+    with pytest.raises(ImageError, match=r"the image in memory: its content is no image"):
+        read_image(io.BytesIO(b"a shopping list"))
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "http://x/a.png"])
+def test_an_address(address: str) -> None:
+    for given in (address, Path(address)):
+        with pytest.raises(ImageError, match=f"the image {address}: it is an address, not a path. Download"):
+            read_image(given)
+
+
+def test_a_tiff_of_many_bands_says_what_it_holds(tmp_path: Path) -> None:
+    def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+        return struct.pack("<HHII", tag, kind, count, value)
+
+    tags = [(256, 4, 1, 4), (257, 4, 1, 4), (258, 3, 6, 86), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 6)]
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(entry(*tag) for tag in tags) + bytes(4)
+    (tmp_path / "a.tif").write_bytes(data + struct.pack("<6H", *[16] * 6))
+    with pytest.raises(ImageError, match=r"it is a TIFF of 6 bands of 16 bits, which is not read as a photo\. Save"):
+        read_image(tmp_path / "a.tif")
+
+
+HEIC = bytes([0, 0, 0, 24]) + b"ftypheic" + bytes(40)
+
+
+def test_heic_names_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
+    (tmp_path / "a.jpg").write_bytes(HEIC)  # by its content, whatever its name
+    with pytest.raises(ImageError, match=r"HEIC needs one more package: pip install 'persam\[heif\]'\."):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_heic_is_read_with_the_package_and_nothing_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = types.ModuleType("pillow_heif")
+    stand_in.HeifImageFile = lambda file: Image.fromarray(ROW)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pillow_heif", stand_in)
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.heic"), ROW)
+    assert ".heic" not in Image.registered_extensions()

@@ -1,5 +1,6 @@
 """What a photo may be and what its values mean."""
 
+import io
 import threading
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from persam.errors import InputWarning
 from persam.io.images import read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -161,7 +163,9 @@ def test_any_size_is_legal(tmp_path: Path, hw: tuple[int, int]) -> None:
 def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (2, 2), colour) for colour in (RED, BLUE)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    np.testing.assert_array_equal(read_image(tmp_path / "a.gif"), np.full((2, 2, 3), RED))
+    with pytest.warns(InputWarning, match=r"a\.gif holds 2 frames or pages: the first is used\. Save the one"):
+        first = read_image(tmp_path / "a.gif")
+    np.testing.assert_array_equal(first, np.full((2, 2, 3), RED))
 
 
 def test_path_as_text_and_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,3 +214,156 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         read_image(path)
+
+
+# --- what files of cameras, scanners and phones hold
+
+
+def grey_photo() -> np.ndarray:
+    """A ramp from 16 to 239."""
+    return np.tile(np.arange(16, 240, dtype=np.uint8), (8, 1))
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        (1, np.uint16),
+        (1, np.int32),
+        (16, np.uint16),
+        (16, np.int32),
+        (64, np.uint16),
+        (257, np.uint16),
+        (257, np.int64),
+    ],
+)
+@pytest.mark.parametrize("container", ["array", "tif"])
+def test_integers_of_any_depth(tmp_path: Path, scale: int, dtype: Any, container: str) -> None:
+    values = grey_photo().astype(dtype) * scale
+    source: Any = values
+    if container == "tif":
+        source = save(tmp_path / "a.tif", values.astype(np.int32) if dtype == np.int64 else values)
+    shown = read_image(source)
+    np.testing.assert_allclose(shown[..., 0], grey_photo(), atol=1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_twelve_bits_in_sixteen_of_a_colour_photo(tmp_path: Path, suffix: str) -> None:
+    import cv2
+
+    rgb = np.stack([grey_photo(), grey_photo()[:, ::-1], grey_photo() // 2], axis=2)
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), rgb[..., ::-1].astype(np.uint16) * 16)
+    np.testing.assert_allclose(read_image(tmp_path / f"a.{suffix}").astype(int), rgb, atol=1)
+    cv2.imwrite(str(tmp_path / f"b.{suffix}"), rgb[..., ::-1].astype(np.uint16) * 257)
+    np.testing.assert_allclose(read_image(tmp_path / f"b.{suffix}").astype(int), rgb, atol=1)
+
+
+def test_a_float_tiff(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", grey_photo().astype(np.float32) / 255)
+    np.testing.assert_array_equal(read_image(path)[..., 0], grey_photo())
+
+
+def test_a_tiff_whose_zero_is_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(65535 - grey_photo().astype(np.uint16) * 257).save(path, tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_image(path)[..., 0], grey_photo())
+
+
+@pytest.mark.parametrize("container", ["array", "tif"])
+def test_a_fourth_band_that_is_no_transparency_is_left_out(tmp_path: Path, container: str) -> None:
+    rgb = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    infrared = np.arange(256, dtype=np.uint8).reshape(16, 16) // 2 + 60
+    bands = np.dstack([rgb, infrared])
+    source: Any = bands if container == "array" else save(tmp_path / "a.tif", bands)
+    with pytest.warns(InputWarning, match="has a fourth band that is no transparency, such as near infrared"):
+        np.testing.assert_array_equal(read_image(source), rgb)
+    clear = np.dstack([rgb, np.where(infrared > 90, 255, 0).astype(np.uint8)])
+    assert read_image(clear)[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_fourth_band_of_twelve_bits(tmp_path: Path, suffix: str) -> None:
+    import cv2
+
+    rgb = np.stack([grey_photo(), grey_photo()[:, ::-1], grey_photo() // 2], axis=2)
+    for name, fourth in (("band", grey_photo()[..., None].astype(np.uint16) * 16 + 7), ("opaque", np.array([65535]))):
+        whole = np.broadcast_to(fourth, (*rgb.shape[:2], 1))
+        bands = np.concatenate([rgb[..., ::-1].astype(np.uint16) * 16, whole], axis=2).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / f"{name}.{suffix}"), bands)
+    np.testing.assert_allclose(read_image(tmp_path / f"opaque.{suffix}").astype(int), rgb, atol=1)
+    with pytest.warns(InputWarning, match="a fourth band that is no transparency"):
+        np.testing.assert_allclose(read_image(tmp_path / f"band.{suffix}").astype(int), rgb, atol=1)
+
+
+def test_pages_that_are_not_asked_for_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Image.new("RGB", (4, 4), RED)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[first.copy() for _ in range(9)])
+    copied, copy = [], Image.Image.copy
+    monkeypatch.setattr(Image.Image, "copy", lambda self: copied.append(1) or copy(self))
+    with pytest.warns(InputWarning, match="holds 10 frames or pages"):
+        read_image(tmp_path / "a.tif")
+    assert len(copied) <= 2
+
+
+def test_frames_of_a_phone_are_no_frames(tmp_path: Path) -> None:
+    first, preview = Image.new("RGB", (32, 16), RED), Image.new("RGB", (32, 16), BLUE)
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview])
+    assert read_image(tmp_path / "a.jpg").shape == (16, 32, 3)  # without a warning
+
+
+def test_pages_of_a_tiff_are_said(tmp_path: Path) -> None:
+    first = Image.new("RGB", (4, 4), RED)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (4, 4), BLUE)])
+    with pytest.warns(InputWarning, match=r"a\.tif holds 2 frames or pages: the first is used"):
+        assert read_image(tmp_path / "a.tif")[0, 0].tolist() == list(RED)
+
+
+def display_p3() -> bytes:
+    """A profile as wide-gamut phones have it: sRGB's own, with the red and the green of Display P3."""
+    from PIL import ImageCms
+
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    colorants = {
+        b"rXYZ": (0.5151, 0.2412, -0.0011),
+        b"gXYZ": (0.2920, 0.6922, 0.0419),
+        b"bXYZ": (0.1571, 0.0666, 0.7841),
+    }
+    for number in range(int.from_bytes(profile[128:132], "big")):
+        entry = 132 + 12 * number
+        name, offset = bytes(profile[entry : entry + 4]), int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        if name in colorants:
+            for place, value in enumerate(colorants[name]):
+                start = offset + 8 + 4 * place
+                profile[start : start + 4] = round(value * 65536).to_bytes(4, "big", signed=True)
+        size = int.from_bytes(profile[entry + 8 : entry + 12], "big")
+        if name == b"desc":
+            data = profile[offset : offset + size]
+            for own, other in (("sRGB", "wide"), ("sRGB".encode("utf-16-be").decode("latin-1"), "\0w\0i\0d\0e")):
+                data = data.replace(own.encode("latin-1"), other.encode("latin-1"))
+            profile[offset : offset + size] = data
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_colours_of_a_wide_gamut_phone_become_srgb(tmp_path: Path, suffix: str) -> None:
+    stored = np.full((16, 16, 3), (234, 51, 35), np.uint8)  # sRGB's pure red, as Display P3 has it
+    options: dict[str, Any] = {"quality": 100} | ({"subsampling": 0} if suffix == "jpg" else {"lossless": True})
+    if suffix == "png":
+        options = {}
+    path = save(tmp_path / f"a.{suffix}", stored, icc_profile=display_p3(), **options)
+    np.testing.assert_allclose(read_image(path)[8, 8].astype(int), (255, 0, 0), atol=4)
+    np.testing.assert_allclose(
+        read_image(save(tmp_path / f"b.{suffix}", stored, **options))[8, 8], stored[8, 8], atol=2
+    )
+
+
+def test_a_damaged_profile_does_not_spoil_the_photo(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", ROW, icc_profile=b"no profile at all")
+    np.testing.assert_array_equal(read_image(path), ROW)
+
+
+def test_an_open_file(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", ROW)
+    with path.open("rb") as file:
+        file.read(5)
+        np.testing.assert_array_equal(read_image(file), ROW)
+    np.testing.assert_array_equal(read_image(io.BytesIO(path.read_bytes())), ROW)

@@ -73,9 +73,10 @@ def test_palette_goes_by_colour_not_by_index(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png", (2, 3)), DOT)
 
 
-def test_palette_with_several_colours_is_their_union(tmp_path: Path) -> None:
-    palette_mask([[0, 1, 2]], [0, 0, 0, 64, 0, 0, 224, 224, 192]).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png", (1, 3)), [[False, True, True]])
+def test_palette_with_several_colours_holds_several_objects(tmp_path: Path) -> None:
+    palette_mask([[0, 1, 2]], [0, 0, 0, 64, 0, 0, 0, 0, 192]).save(tmp_path / "a.png")
+    with pytest.raises(MaskError, match=r"^the mask holds 2 labels: 1 \(1 px\), 2 \(1 px\)\. Say which is"):
+        read_mask(tmp_path / "a.png", (1, 3))
 
 
 @pytest.mark.parametrize("level", [128, 255])
@@ -126,14 +127,15 @@ def test_exif_turns_the_mask_as_it_turns_the_photo(tmp_path: Path) -> None:
         (
             np.array([[0, 1, 2, 3]], np.uint8),
             (1, 4),
-            r"^the mask holds 3 labels \(1, 2, 3\)\. Pass one object \(mask == 1\), or all of them to `learn_each`\.$",
+            r"^the mask holds 3 labels: 1 \(1 px\), 2 \(1 px\), 3 \(1 px\)\. Say which is the object: --label 1 "
+            r"\(persam\.Mask\(\.\.\., label=1\)\), or take each as an object of its own: --each \(`learn_each`\)\.$",
         ),
         (
             np.arange(256, dtype=np.uint8).reshape(16, 16),
             (16, 16),
             r"^the mask is no mask but a photo or a soft map: 62% of 16x16 pixels are neither dark nor bright\.",
         ),
-        (np.zeros((2, 3, 2)), (2, 3), r"^the mask has the shape \(2, 3, 2\)\."),
+        (np.zeros((2, 3, 2, 1)), (2, 3), r"^the mask has four dimensions \(2, 3, 2, 1\): a batch\."),
         (np.zeros((0, 3)), (0, 3), r"^the mask has no pixels"),
         (3, (2, 3), r"^cannot read the mask from 'int'\."),
         ("no.png", (2, 3), r"^cannot read the mask no\.png: there is no such file\. Check the path\.$"),
@@ -163,10 +165,13 @@ def test_photo_given_as_mask() -> None:
     [
         (["####", "#..#", "####"], True),
         (["####", "#..#", "#..#"], True),  # the object touches the lower border
-        (["...#", "#..#", "####"], False),  # a corner is free
+        (["...#", "#..#", "####"], True),  # a corner is free
+        (["...#", "...#", "..##"], False),  # two are
         (["#....#", ".####.", ".####.", ".####.", "#....#"], False),  # most of the border is free
         (["....", ".##.", "...."], False),
-        (["#..#", "....", "#..#"], False),
+        (["#....#", "......", "......", "......", "#....#"], False),
+        (["######", "##..##", "#....#", "#....#", "#....#"], True),  # an object that stands on the lower border
+        ([".####.", "######", "######", "######", "######"], False),  # one that fills the photo
     ],
 )
 def test_looks_inverted(rows: list[str], expected: bool) -> None:
@@ -197,15 +202,21 @@ def test_labels_of_any_kind(labels: Any) -> None:
     np.testing.assert_array_equal(found[5], FIFTH)
 
 
+def test_colours_are_labels_too() -> None:
+    colours = np.zeros((2, 3, 3), np.uint8)
+    colours[0, 0], colours[1] = (200, 0, 0), (0, 0, 200)
+    found = read_labels(colours, (2, 3))
+    assert list(found) == ["0000c8", "c80000"]
+    np.testing.assert_array_equal(found["c80000"], [[True, False, False], [False] * 3])
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         (LABELS.T, r"^the mask is 2x3 but rex\.jpg is 3x2 .* One of them lies on its side"),
-        (np.zeros((2, 3), np.uint8), r"^the map of labels holds no label but 0 \(background\) and 255 \(undecided\)\."),
-        (np.dstack([LABELS] * 3), r"^the map of labels has 3 channels of uint8\. Pass one integer a pixel"),
-        (LABELS.astype(np.float32), r"^the map of labels has 1 channels of float32\."),
-        (np.array([[-1, 0, 1]] * 2), r"^the map of labels holds 2 values, -1 to 1: more like a photo"),
-        ("no.png", r"^cannot read the map of labels no\.png: there is no such file\."),
+        (np.zeros((2, 3), np.uint8), r"^the mask is empty: no pixel above 0 in 3x2\."),
+        (np.array([[-1, 0, 1]] * 2), r"^the mask has negative values, down to -1\."),
+        ("no.png", r"^cannot read the mask no\.png: there is no such file\."),
     ],
 )
 def test_labels_that_cannot_be_used(labels: Any, message: str) -> None:
@@ -214,7 +225,5 @@ def test_labels_that_cannot_be_used(labels: Any, message: str) -> None:
 
 
 def test_a_photo_is_no_map_of_labels() -> None:
-    with pytest.raises(
-        MaskError, match=r"^the map of labels holds 65 values, 1 to 65: more like a photo or a soft mask"
-    ):
+    with pytest.raises(MaskError, match=r"^the mask is no mask but a photo or a soft map"):
         read_labels(np.arange(66, dtype=np.uint8).reshape(6, 11), (6, 11))

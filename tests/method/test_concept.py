@@ -191,6 +191,7 @@ DAMAGED = {
         "no recipe named 'official_hq'",
     ),
     "NaN": (lambda path: write(path, feature=torch.full((4,), torch.nan)), "not finite: learn it again"),
+    "yes and no for numbers": (lambda path: write(path, foreground=torch.ones(2, 4) > 0), NO_CONCEPT),
     "two lengths": (lambda path: write(path, semantic=torch.ones(5)), NO_CONCEPT),
     "a matrix": (lambda path: write(path, feature=torch.ones(2, 2)), NO_CONCEPT),
     "a prototype without a share": (lambda path: write(path, foreground=torch.ones(3, 4)), NO_CONCEPT),
