@@ -110,9 +110,9 @@ class Concept:
         """
         from safetensors import SafetensorError, safe_open
 
-        path = Path(path).expanduser()
+        given, path = path, Path(path).expanduser()
         if not path.is_file():
-            raise ConceptError(f"there is no concept file {path}. Make one with `persam learn`.")
+            raise ConceptError(f"there is no concept file {given}. Make one with `persam learn`.")
         try:
             with safe_open(path, framework="pt") as file:
                 words = json.loads((file.metadata() or {}).get("persam", "null"))

@@ -105,6 +105,8 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
 
 def _file(name_or_path: str | Path) -> Path:
     """The file of a named model, fetched if need be, or the path itself."""
+    if "://" in str(name_or_path):
+        raise WeightsError(f"{name_or_path} is an address, not a path. Download the file first.")
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and (name_or_path in weights.TABLE or not _is_path(name_or_path)):
         return weights.fetch(name_or_path)

@@ -162,6 +162,11 @@ def test_the_file_that_the_next_tests_damage_is_good(tmp_path):
     assert loaded.identity.image.tolist() == [0, 1]
 
 
+def test_an_address_is_named_as_it_was_given():
+    with pytest.raises(ConceptError, match=r"there is no concept file https://example.org/rex.safetensors"):
+        Concept.load("https://example.org/rex.safetensors")
+
+
 NO_CONCEPT = "holds no concept of the format persam-concept-3"
 DAMAGED = {
     "missing": (lambda path: None, "there is no concept file .*x.safetensors. Make one with `persam learn`"),

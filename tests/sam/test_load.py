@@ -214,3 +214,8 @@ def test_importing_segment_anything_leaves_no_torchvision_behind(tmp_path):
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     run_python(IMPORT_MODELING, paths=[tmp_path])
+
+
+def test_an_address_is_refused_as_it_was_given():
+    with pytest.raises(WeightsError, match=r"^https://example.org/sam.pth is an address, not a path"):
+        load_backbone("https://example.org/sam.pth")
