@@ -18,6 +18,7 @@ from persam.method.find import Find, without_overlap
 from persam.method.prompts import reference_mask
 from persam.method.recipes import Recipe
 from persam.model import PerSAM
+from persam.sam.memory import as_out_of_memory
 from persam.sam.plain import plain_torch
 from persam.tracking import official
 from persam.tracking.motion import flow_back, half_grey
@@ -74,6 +75,7 @@ class Tracker:
         self._check_names([concept.name for concept in known])
         self._tracks += [Track(number, one) for number, one in enumerate(known, len(self._tracks) + 1)]
 
+    @as_out_of_memory("tracking a frame")
     @torch.inference_mode()
     @plain_torch()
     def step(
@@ -96,6 +98,7 @@ class Tracker:
 
         Raises:
             ImageError, MaskError: the frame or a mask cannot be used.
+            OutOfMemoryError: the frame is too large for what is free.
             TrackingError: nothing to track yet, a frame of another size, a name that is taken, or masks that enter
                 late under a published recipe.
         """

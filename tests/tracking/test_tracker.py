@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 import persam
-from persam.errors import MaskError, TrackingError
+from persam.errors import MaskError, OutOfMemoryError, TrackingError
 from persam.tracking.tracker import Tracker
 from tests.colour import BLUE, GREEN, RED, colour_model, mask, photo
 
@@ -146,6 +147,18 @@ def test_what_cannot_be_tracked_is_said():
     tracker.step(two())
     with pytest.raises(TrackingError, match="only the last frame can be corrected"):
         tracker.correct(first, mask(), concept="red")
+
+
+def test_a_frame_for_which_there_is_no_memory_says_so(monkeypatch):
+    tracker = Tracker(colour_model())
+    tracker.step(photo(), [mask()])
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+    monkeypatch.setattr(tracker.model.backbone, "encode", fail)
+    with pytest.raises(OutOfMemoryError, match="tracking a frame needs more memory than is free"):
+        tracker.step(photo())
 
 
 def test_what_cannot_be_corrected_is_said():
