@@ -185,7 +185,7 @@ def _import_modeling() -> None:
     import_modeling()
 
 
-def _unpickled(_: None, kind: type[SamBackbone], state: dict[str, Any]) -> SamBackbone:
+def _unpickled(_: object, kind: type[SamBackbone], state: dict[str, Any]) -> SamBackbone:
     backbone = kind.__new__(kind)
     backbone.__dict__.update(state)
     return backbone
