@@ -176,9 +176,7 @@ def test_damage_is_noticed_without_a_checksum_by_values_that_are_none(tmp_path, 
         torch.save(tensors(), file, _use_new_zipfile_serialization=False)
     damaged = read(overwrite(file, data))
     # which tensor lies there is another one in each file of the old kind
-    with pytest.raises(
-        WeightsError, match=r"are damaged, .*: \d+ with NaN or huge values \(\w+_(en|de)coder\."
-    ):
+    with pytest.raises(WeightsError, match=r"are damaged, .*: \d+ with NaN or huge values \(\w+_(en|de)coder\."):
         from_tensors(damaged)
 
 
