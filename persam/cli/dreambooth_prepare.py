@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persam.cli.action import Action
-from persam.cli.marks import check_mask_words, model_and_concept
-from persam.cli.shell import load_concepts, load_model_of, say
+from persam.cli.marks import asked_for
+from persam.cli.shell import say
 from persam.cli.texts import PREPARE_HELP
 from persam.errors import PerSAMError
 
 if TYPE_CHECKING:
     from persam.dreambooth.preparation import Outcome
-    from persam.method.concept import Concept
-    from persam.model import PerSAM
 
 FEW = 3  # photos with which DreamBooth's paper begins
 
@@ -126,16 +124,6 @@ def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Ou
             min_score=options.min_score,
             watch=tell,
         )
-
-
-def asked_for(options: argparse.Namespace) -> "tuple[PerSAM, list[Concept]]":
-    """The model, and the concepts of the files or the one of REF MASK, which is called as REF."""
-    check_mask_words(options)
-    if options.concepts:
-        concepts = load_concepts(options.concepts)
-        return load_model_of(options, concepts[0]), concepts
-    model, concept = model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
-    return model, [concept]
 
 
 def _counted(answers: "list[Outcome]") -> str:

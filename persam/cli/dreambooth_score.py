@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from persam.cli.action import Action
-from persam.cli.marks import check_mask_words, model_and_concept
-from persam.cli.shell import load_concepts, load_model_of, one_line, say
+from persam.cli.marks import asked_for
+from persam.cli.shell import one_line, say
 from persam.cli.texts import SCORE_HELP
 from persam.errors import PerSAMError
 
@@ -63,15 +63,9 @@ def score(options: argparse.Namespace) -> int:
             f"--features {options.features} needs the reference photo, which a concept's file does not hold: "
             "give REF MASK instead of --concept."
         )
-    check_mask_words(options)
     album = list(iter_targets(samples))
     features = features_of(options.features, options.features_model)
-    if options.concepts:
-        concepts = load_concepts(options.concepts)
-        model = load_model_of(options, concepts[0])
-    else:
-        model, concept = model_and_concept(options, options.inputs[:2], name=Path(options.inputs[0]).stem)
-        concepts = [concept]
+    model, concepts = asked_for(options)
     answers = []
     for answer in tqdm(
         scoring.score(album, concepts, model=model, features=features),

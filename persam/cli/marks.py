@@ -4,9 +4,10 @@ import argparse
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.cli.shell import load_model
+from persam.cli.shell import load_concepts, load_model, load_model_of
 from persam.errors import InputWarning, PerSAMError
 
 if TYPE_CHECKING:
@@ -69,11 +70,15 @@ def learned_each(model: "PerSAM", rgb: Any, masks: dict[str, Any]) -> "list[Conc
         return model.learn_each(rgb, list(masks.values()), names=list(masks))
 
 
-def model_and_concept(options: argparse.Namespace, pairs: Sequence[str], *, name: str) -> "tuple[PerSAM, Concept]":
-    """The model, and what it learns from REF MASK."""
-    references = references_of(options, pairs)
+def asked_for(options: argparse.Namespace) -> "tuple[PerSAM, list[Concept]]":
+    """The model, and the concepts of the files or the one of REF MASK, which is called as REF."""
+    check_mask_words(options)
+    if options.concepts:
+        concepts = load_concepts(options.concepts)
+        return load_model_of(options, concepts[0]), concepts
+    references = references_of(options, options.inputs[:2])
     model = load_model(options)
-    return model, learned(model, references, name)
+    return model, [learned(model, references, Path(options.inputs[0]).stem)]
 
 
 @contextmanager

@@ -3,28 +3,22 @@
 Its training needs buckets with masks, which are on by default.
 """
 
-import json
 from pathlib import Path
 
-from persam.dreambooth.layouts.layout import Layout
+from persam.dreambooth.layouts.layout import Layout, quoted
 
 
 def _config(folder: Path) -> dict[str, str]:
     lines = [
         "# to go below `process:` of a job's config, in place of its `datasets:`",
         "datasets:",
-        f"  - folder_path: {_quoted(folder / 'images')}",
-        f"    mask_path: {_quoted(folder / 'masks')}",
+        f"  - folder_path: {quoted(folder / 'images')}",
+        f"    mask_path: {quoted(folder / 'masks')}",
         "    mask_min_value: 0.0  # the weight of the background; 0.1 is ai-toolkit's own habit",
         '    caption_ext: "txt"',
         "    resolution: [512, 768, 1024]",
     ]
     return {"datasets.yaml": "\n".join(lines) + "\n"}
-
-
-def _quoted(path: Path) -> str:
-    """A string of YAML: of JSON, but for characters that JSON writes as two."""
-    return json.dumps(str(path), ensure_ascii=False)
 
 
 LAYOUT = Layout(

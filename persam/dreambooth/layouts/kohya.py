@@ -4,10 +4,9 @@ A subset with `conditioning_data_dir` has no `class_tokens`: captions are files.
 resolution, comes from the script's own options.
 """
 
-import json
 from pathlib import Path
 
-from persam.dreambooth.layouts.layout import Layout
+from persam.dreambooth.layouts.layout import Layout, quoted
 
 
 def _config(folder: Path) -> dict[str, str]:
@@ -19,16 +18,11 @@ def _config(folder: Path) -> dict[str, str]:
         "enable_bucket = true",
         "",
         "  [[datasets.subsets]]",
-        f"  image_dir = {_quoted(folder / 'images')}",
-        f"  conditioning_data_dir = {_quoted(folder / 'masks')}",
+        f"  image_dir = {quoted(folder / 'images')}",
+        f"  conditioning_data_dir = {quoted(folder / 'masks')}",
         "  num_repeats = 1",
     ]
     return {"dataset.toml": "\n".join(lines) + "\n"}
-
-
-def _quoted(path: Path) -> str:
-    """A string of TOML: of JSON, but for characters that JSON writes as two."""
-    return json.dumps(str(path), ensure_ascii=False)
 
 
 LAYOUT = Layout(

@@ -1,5 +1,6 @@
 """What a trainer's layout says: where a photo, its mask and its caption go, and what the trainer is told of them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,3 +24,8 @@ class Layout:
     caption: str
     about: str
     config: Callable[[Path], dict[str, str]] = nothing_more
+
+
+def quoted(path: Path) -> str:
+    """A string of YAML or TOML: of JSON, but for characters that JSON writes as two."""
+    return json.dumps(str(path), ensure_ascii=False)
