@@ -21,6 +21,41 @@ def jitter_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+def change_light(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In quite another light, or by quite another camera: one to three changes, and perhaps noise."""
+    picture = rgb.astype(np.float32) / 255
+    changes = rng.permutation(["exposure", "gamma", "white", "channels", "grey"])
+    for change in changes[: rng.choice([1, 2, 3], p=[0.55, 0.35, 0.1])]:
+        if change == "exposure":
+            picture = picture * np.exp2(rng.uniform(-2.3, 1.0))
+        elif change == "gamma":
+            picture = np.clip(picture, 0, 1) ** np.exp(rng.uniform(-0.8, 0.8))
+        elif change == "white":
+            warm = rng.normal(0, 0.25)
+            picture = picture * np.exp([warm, rng.normal(0, 0.08), -warm]).astype(np.float32)
+        elif change == "channels":
+            picture = picture[..., rng.permutation(3)]
+        else:
+            picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+    if rng.random() < 0.3:
+        picture = picture + rng.normal(0, rng.uniform(0.01, 0.06), picture.shape)
+    return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def draw_bar(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A bar across a mask (h w, bool) that is not empty: float32 (h w), 0 to 1, a tenth to a third of its box wide."""
+    x0, y0, x1, y1 = box_xyxy(mask)
+    extent = np.array([x1 - x0 + 1, y1 - y0 + 1])
+    centre = np.array([x0, y0]) + extent * rng.uniform(0.3, 0.7, 2)
+    angle = rng.choice([0, np.pi / 2]) + rng.normal(0, 0.3)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    length, width = 2.0 * extent.max(), max(2.0, np.abs(across) @ extent * rng.uniform(0.1, 0.33))
+    corners = [centre + a * along * length + b * across * width / 2 for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    bar = np.zeros(mask.shape, np.float32)
+    cv2.fillConvexPoly(bar, np.round(corners).astype(np.int32), 1.0)
+    return bar
+
+
 def motion_blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blurred as by a moving camera: averaged along a line of up to a fortieth of the side."""
     reach = int(rng.uniform(1, max(2, rgb.shape[0] / 80)))

@@ -1,14 +1,15 @@
-"""The four courses: what the steps of a run draw, and how the further losses weigh, from which share of it on."""
+"""The five courses: what the steps of a run draw, and how the further losses weigh, from which share of it on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from training import prompts
-from training.mix import ANY, CROWDS, RIDERS, SINGLES, Mix
+from training.mix import ANY, CROWDS, EVERYDAY, RIDERS, SINGLES, Mix
 
 # input size: (share of the steps, scenes a step); a scene is two views
 SIZES = {256: (0.3, 6), 320: (0.35, 4), 384: (0.2, 3), 512: (0.15, 2)}
 LAST_SIZES = {256: (0.1, 6), 320: (0.2, 4), 384: (0.3, 3), 512: (0.4, 2)}  # nearer to use
+USE_SIZES = {320: (0.1, 4), 448: (0.3, 3), 576: (0.4, 2), 640: (0.2, 2)}  # of crops, and of whole photos
 LARGE_SIZES = {384: (0.15, 3), 512: (0.35, 2), 640: (0.5, 2)}  # as in use
 
 
@@ -50,6 +51,7 @@ COURSES = {
     "second": {0.0: _CROWDS},
     "third": {0.0: _RIDERS, 0.5: _INNER},
     "fourth": {0.0: replace(_INNER, sizes=LARGE_SIZES)},
+    "fifth": {0.0: replace(_INNER, mix=EVERYDAY, sizes=USE_SIZES, prompts=prompts.FIRST_PROMPTS_OF_CONCEPTS)},
 }
 
 

@@ -16,6 +16,7 @@ from training import prompts
 from training.archive import Photos
 from training.forward import decode, encode, set_input_size
 from training.masks import large_enough
+from training.mix import RENDERED
 from training.objectives import LocationLoss, iou
 from training.views import View, whole_view
 
@@ -23,7 +24,7 @@ from training.views import View, whole_view
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, nargs="+")
-    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--archive", type=Path, nargs="+", required=True)
     options = parser.parse_args(arguments)
     print("weights,point_iou,box_iou,peak")
     for path in options.weights:
@@ -32,14 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @torch.no_grad()
-def held_out(model: NanoSam, archive: Path, *, count: int = 100, size: int = INPUT_SIZE) -> dict[str, float]:
+def held_out(model: NanoSam, archives: Sequence[Path], *, count: int = 100, size: int = INPUT_SIZE) -> dict[str, float]:
     """Mean IoU after one inner click and after one box, and how often a mirrored reference's peak is on its object."""
-    photos, rng = Photos(archive, held_out=True), np.random.default_rng(0)
+    photos, rng = Photos(archives, held_out=True), np.random.default_rng(0)
+    real = [photo for photo in photos.photos if photo.source != RENDERED]
     device = next(model.parameters()).device
     model.eval()
     set_input_size(model, size)
     scores: dict[str, list[float]] = {"point_iou": [], "box_iou": [], "peak": []}
-    for photo in photos.photos[:: max(1, len(photos.photos) // count)][:count]:
+    for photo in real[:: max(1, len(real) // count)][:count]:
         masks, ignore = photos.masks(photo)
         masks = masks[large_enough(masks)][:4]
         if not len(masks):

@@ -52,7 +52,7 @@ class Objects:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path, help="a nano.safetensors; it may be without the map")
-    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--archive", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True, help="the same weights with the map")
     parser.add_argument("--log", type=Path, required=True, help="CSV of the fit")
     parser.add_argument("--objects", type=int, default=1500)

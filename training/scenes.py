@@ -1,4 +1,4 @@
-"""Training scenes: two views of one photo with the masks of the same objects in both.
+"""Training scenes: two views, of one photo or of two, with the masks of the same objects in both.
 
 Two views, because PerSAM compares features across images: the object's features in the reference view must locate it in
 the other one, at another place, scale and colour, and among the objects of another photo (`pasted`).
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from training.archive import Photo, Photos
+from training.archive import Photo, Photos, common
 from training.masks import box_xyxy, is_group, large_enough, look_alikes
 from training.mix import Mix
 from training.views import Subject, View, draw_view
@@ -17,7 +17,7 @@ from training.views import Subject, View, draw_view
 
 @dataclass(frozen=True)
 class Scene:
-    """Two views of a photo; the masks of both are of the same objects, in the same order."""
+    """Two views, of one photo or of two; the masks of both are of the same objects, in the same order."""
 
     photo: Photo
     views: tuple[View, View]
@@ -25,6 +25,10 @@ class Scene:
 
 def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: int, mix: Mix) -> Scene:
     """A scene with `objects` masks; those of a photo with fewer are repeated."""
+    if mix.another_photo and photos.pairs and rng.random() < mix.another_photo:
+        subjects = _two_photos(photos, rng, objects)
+        first, second = (draw_view(photos, rng, subject, size=size, mix=mix) for subject in subjects)
+        return Scene(subjects[0].photo, (first, second))
     kind = rng.random() if mix.joined or mix.composed else 1.0
     if kind < mix.joined and photos.joined:
         subject = _joined(photos, rng)
@@ -32,9 +36,30 @@ def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: 
         subject = _composed(photos, rng, objects, mix)
     else:
         subject = _things(photos, rng, objects, mix)
-    subject = replace(subject, masks=subject.masks[np.arange(objects) % len(subject.masks)])
+    subject = _repeated(subject, objects)
     first, second = (draw_view(photos, rng, subject, size=size, mix=mix) for _ in range(2))
     return Scene(subject.photo, (first, second))
+
+
+def _repeated(subject: Subject, objects: int) -> Subject:
+    return replace(subject, masks=subject.masks[np.arange(objects) % len(subject.masks)])
+
+
+def _two_photos(photos: Photos, rng: np.random.Generator, objects: int) -> tuple[Subject, Subject]:
+    """Two photos of the same things, the things in the same order."""
+    while True:
+        pair = photos.pairs[rng.integers(len(photos.pairs))]
+        planes = [photos.masks(photo) for photo in pair]
+        fit = [set(large_enough(masks).tolist()) for masks, _ in planes]
+        shown = [both for both in common(*pair) if both[0] in fit[0] and both[1] in fit[1]]
+        if shown:
+            break
+    chosen = [shown[i] for i in rng.permutation(len(shown))[:objects]]
+    one, other = (
+        _repeated(Subject(photo, photos.rgb(photo), masks[[both[side] for both in chosen]], ignore), objects)
+        for side, (photo, (masks, ignore)) in enumerate(zip(pair, planes, strict=True))
+    )
+    return one, other
 
 
 def draw_object(

@@ -10,7 +10,6 @@ import copy
 import csv
 import math
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +70,7 @@ class Parts:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--archive", type=Path, nargs="+", required=True)
     parser.add_argument(
         "--start", type=Path, help="folder of the first course's starting points, or a nano.safetensors"
     )
@@ -162,7 +161,7 @@ def train_step(parts: Parts, photos: Photos, rng: np.random.Generator, stage: St
         identity = identity_loss(maps.features, patch_cover, partner)
     if stage.strangers:
         photo_of_view = [scene.photo for scene in scenes for _ in scene.views]
-        photo = torch.tensor([zlib.crc32(photo.id.encode()) for photo in photo_of_view], device=device)
+        photo = torch.tensor([photo.number for photo in photo_of_view], device=device)
         thing = torch.tensor([photo.source in THINGS for photo in photo_of_view], device=device)
         stranger = parts.strangers(maps.features, patch_cover, partner, photo, thing)
     loss = loss + stage.identity * identity + stage.strangers * stranger

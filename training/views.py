@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from training.archive import Photo, Photos
-from training.augment import jitter_colour, motion_blur
+from training.augment import change_light, draw_bar, jitter_colour, motion_blur
 from training.mix import Mix
 
 MASK_STRIDE = 4  # the decoder's masks have a quarter of the input's size
@@ -54,10 +54,14 @@ def draw_view(photos: Photos, rng: np.random.Generator, subject: Subject, *, siz
     """A view of the subject's photo, of a kind and with colours as the mix has them."""
     kind = rng.choice(list(mix.views), p=list(mix.views.values()))
     rgb, masks, ignore = subject.rgb, subject.masks, subject.ignore
+    if mix.turned and rng.random() < mix.turned:
+        quarters = int(rng.integers(1, 4))
+        rgb, ignore = (np.ascontiguousarray(np.rot90(plane, quarters)) for plane in (rgb, ignore))
+        masks = np.ascontiguousarray(np.rot90(masks, quarters, axes=(1, 2)))
     height, width = ignore.shape
     mirror = rng.random() < 0.5
-    if kind == "window":
-        view = _warp(rgb, masks, ignore, _window(rng, masks[0], size, mirror), size)
+    if kind in ("window", "fill"):
+        view = _warp(rgb, masks, ignore, _window(rng, masks[0], size, mirror, fill=bool(kind == "fill")), size)
     else:
         low, high = SHARES_OF_THE_SIDE[kind]
         scale = size / max(height, width) * (rng.uniform(low, high) if low < high else high)
@@ -75,10 +79,15 @@ def draw_view(photos: Photos, rng: np.random.Generator, subject: Subject, *, siz
             else:
                 surroundings = rgb[:, :: rng.choice([-1, 1])]
             view = _paste(view, surroundings, np.concatenate([offset, offset + extent]).astype(int))
-    picture = jitter_colour(view.rgb, rng)
+    picture, cover = view.rgb, view.cover
+    if mix.barred and rng.random() < mix.barred:
+        picture, cover = _barred(picture, cover, photos.rgb(photos.draw(rng, mix.sources)), rng)
+    picture = jitter_colour(picture, rng)
+    if mix.light and rng.random() < mix.light:
+        picture = change_light(picture, rng)
     if mix.motion and rng.random() < mix.motion:
         picture = motion_blur(picture, rng)
-    return View(picture, view.cover, view.weight, twin=bool(kind == "twin"))
+    return View(picture, cover, view.weight, twin=bool(kind == "twin"))
 
 
 def _mosaic(photos: Photos, rng: np.random.Generator, mix: Mix, size: int) -> np.ndarray:
@@ -91,12 +100,29 @@ def _mosaic(photos: Photos, rng: np.random.Generator, mix: Mix, size: int) -> np
     return canvas
 
 
-def _window(rng: np.random.Generator, focus: np.ndarray, size: int, mirror: bool) -> np.ndarray:
-    """Maps a random, slightly rotated square window that holds the focus object to the input."""
+def _barred(
+    picture: np.ndarray, cover: np.ndarray, texture: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """With a bar of another photo across the first object, which is in two parts then."""
+    if cover[0].max() <= 0.5:
+        return picture, cover
+    size = len(picture)
+    over = draw_bar(cover[0] > 0.5, rng)
+    large = cv2.resize(over, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
+    mixed = picture * (1 - large) + cv2.resize(texture, (size, size)) * large
+    return mixed.astype(np.uint8), cover * (1 - over)
+
+
+def _window(rng: np.random.Generator, focus: np.ndarray, size: int, mirror: bool, *, fill: bool = False) -> np.ndarray:
+    """Maps a random, slightly rotated square window that holds the focus object to the input.
+
+    fill: the object fills the window, and may leave it at its edges.
+    """
     ys, xs = np.nonzero(focus)
     box_side = max(np.ptp(ys), np.ptp(xs)) + 1
-    side = box_side * np.exp(rng.uniform(np.log(1.05), np.log(max(1.3, 1.2 * max(focus.shape) / box_side))))
-    slack = max(side - box_side, 0) / 2
+    largest = 1.3 if fill else max(1.3, 1.2 * max(focus.shape) / box_side)
+    side = box_side * np.exp(rng.uniform(np.log(0.85 if fill else 1.05), np.log(largest)))
+    slack = abs(side - box_side) / 2 if fill else max(side - box_side, 0) / 2
     centre = np.array([(xs.min() + xs.max()) / 2, (ys.min() + ys.max()) / 2]) + rng.uniform(-slack, slack, 2)
     scale, angle = size / side, np.deg2rad(rng.normal(0, 8))
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -21,17 +21,23 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1, the last two exclusive
 
 @dataclass(frozen=True)
 class Drawn:
-    """One photo of the archive: a rectangle a mask, and perhaps one of pixels that count neither way."""
+    """One photo of the archive: a rectangle a mask, and perhaps one of pixels that count neither way.
+
+    group, same: of a photo that has things in common with others.
+    """
 
     id: str
     boxes: tuple[Box, ...]
     ignore: Box | None = None
+    group: str | None = None
+    same: tuple[int | None, ...] = ()
 
     @property
     def line(self) -> dict[str, Any]:
         source, number = self.id.split("_")[0], len(self.boxes)
         shape = {"height": HEIGHT, "width": WIDTH}
-        return {"id": self.id, "source": source, **shape, "masks": number, "ignore": self.ignore is not None}
+        line = {"id": self.id, "source": source, **shape, "masks": number, "ignore": self.ignore is not None}
+        return line | ({"group": self.group, "same": list(self.same)} if self.group else {})
 
 
 LEFT, RIGHT, BOTH = (8, 10, 40, 50), (56, 24, 90, 70), (8, 10, 90, 70)

@@ -14,7 +14,7 @@ from training.archive import Photo, Photos
 
 @pytest.fixture
 def photos(archive: Path) -> Photos:
-    return Photos(archive, held_out=False)
+    return Photos([archive], held_out=False)
 
 
 def by_id(photos: Photos, name: str) -> Photo:
@@ -44,11 +44,29 @@ def test_colours_come_in_the_order_red_green_blue(photos):
 
 
 def test_photos_are_held_out_by_their_name_and_those_without_masks_left_out(archive):
-    trained = {photo.id for photo in Photos(archive, held_out=False).photos}
-    held_out = {photo.id for photo in Photos(archive, held_out=True).photos}
+    trained = {photo.id for photo in Photos([archive], held_out=False).photos}
+    held_out = {photo.id for photo in Photos([archive], held_out=True).photos}
     assert trained == {"voc_001", "voc_002", "ecssd_002"}
     assert held_out == {"voc_034", "ecssd_001"}  # crc32("voc_034") = 20 * 73186939
     assert Photo("voc_034", "elsewhere", 1, 2, 3, True).held_out
+
+
+def test_photos_of_the_same_things_are_held_out_together():
+    photos = [Photo(f"photo_{i}", "render", 1, 1, 1, False, group=f"shelf_{i % 100}") for i in range(400)]
+    held_out = {photo.group for photo in photos if photo.held_out}
+    assert 0 < len(held_out) < 20
+    assert all(photo.held_out == (photo.group in held_out) for photo in photos)
+
+
+def test_several_archives_are_read_as_one(archive, tmp_path):
+    more = write_archive(tmp_path / "more.zip", (Drawn("render_001", (RIGHT,), group="shelf", same=(0,)),))
+    photos = Photos([archive, more], held_out=False)
+    assert {photo.id for photo in photos.photos} == {"voc_001", "voc_002", "ecssd_002", "render_001"}
+    masks, _ = photos.masks(by_id(photos, "render_001"))
+    assert np.array_equal(masks, plane(RIGHT)[None])
+    masks, _ = photos.masks(by_id(photos, "ecssd_002"))
+    assert np.array_equal(masks, plane(RIGHT)[None])
+    assert photos.pairs == []  # one photo of the shelf
 
 
 def test_one_name_in_twenty_is_held_out():
@@ -58,15 +76,15 @@ def test_one_name_in_twenty_is_held_out():
 
 def test_an_archive_without_held_out_photos_says_so(tmp_path):
     archive = write_archive(tmp_path / "few.zip", (Drawn("voc_001", (LEFT,)),))
-    assert len(Photos(archive, held_out=False).photos) == 1
+    assert len(Photos([archive], held_out=False).photos) == 1
     with pytest.raises(ValueError, match=r"few.zip has no held-out photo with a mask among its 1\. Add photos"):
-        Photos(archive, held_out=True)
+        Photos([archive], held_out=True)
 
 
 def test_photos_of_an_unknown_source_only_are_refused_by_the_sources_there_are(tmp_path):
     archive = write_archive(tmp_path / "mine.zip", (Drawn("mine_001", (LEFT,)),))
     with pytest.raises(ValueError, match="one of voc, ecssd, ccp, bsds, horse, human, coco"):
-        Photos(archive, held_out=False)
+        Photos([archive], held_out=False)
 
 
 def test_sources_are_drawn_by_their_share_not_by_their_number_of_photos(photos):

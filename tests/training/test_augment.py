@@ -24,6 +24,36 @@ def test_jittered_colours_leave_everything_where_it_is():
     assert 10 <= changed < 20
 
 
+def test_another_light_is_far_and_moves_nothing():
+    mask = plane(LEFT) > 0
+    rgb = np.full((*mask.shape, 3), (40, 60, 50), np.uint8)
+    rgb[mask] = (210, 160, 110)
+    brightness, hues = [], set()
+    for seed in range(60):
+        changed = augment.change_light(rgb, np.random.default_rng(seed))
+        assert changed.shape == rgb.shape
+        assert changed.dtype == np.uint8
+        light = changed.astype(float).mean(2)
+        assert light[mask].mean() > light[~mask].mean()
+        brightness.append(light[mask].mean() / rgb[mask].mean())
+        hues.add(tuple(np.argsort(changed[mask].astype(float).mean(0).round())))
+    assert min(brightness) < 0.35
+    assert max(brightness) > 1.2
+    assert len(hues) > 3
+
+
+def test_a_bar_lies_across_the_object():
+    mask = plane(LEFT) > 0
+    cuts = set()
+    for seed in range(30):
+        bar = augment.draw_bar(mask, np.random.default_rng(seed))
+        assert bar.shape == mask.shape
+        assert set(np.unique(bar)) == {0, 1}
+        assert 0.05 < bar[mask].mean() < 0.6
+        cuts.add(bool(np.ptp(np.nonzero(bar)[0]) > np.ptp(np.nonzero(bar)[1])))
+    assert cuts == {False, True}
+
+
 def test_motion_blur_is_along_one_line_and_keeps_the_light():
     dot = np.zeros((401, 401, 3), np.uint8)
     dot[200, 200] = 255

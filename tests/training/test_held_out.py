@@ -42,10 +42,10 @@ def test_held_out_numbers_are_of_the_held_out_photos_and_the_same_each_time(arch
 
     monkeypatch.setattr(Photos, "rgb", spy)
     model = nano.build()
-    numbers = held_out(model, archive, size=64)
+    numbers = held_out(model, [archive], size=64)
     assert asked == ["voc_034", "ecssd_001"]
     assert numbers.keys() == {"point_iou", "box_iou", "peak"}
-    assert held_out(model, archive, size=64) == numbers
+    assert held_out(model, [archive], size=64) == numbers
 
 
 def test_the_command_gives_a_line_for_each_file_of_weights(archive, tmp_path, capsys, monkeypatch):
@@ -55,5 +55,5 @@ def test_the_command_gives_a_line_for_each_file_of_weights(archive, tmp_path, ca
     command.main([str(tmp_path / "nano.safetensors"), "--archive", str(archive)])
     header, line = capsys.readouterr().out.splitlines()
     assert header == "weights,point_iou,box_iou,peak"
-    numbers = held_out(nano.from_tensors({k: v.half() for k, v in model.state_dict().items()}), archive, size=64)
+    numbers = held_out(nano.from_tensors({k: v.half() for k, v in model.state_dict().items()}), [archive], size=64)
     assert line == ",".join(["nano.safetensors", *(str(numbers[name]) for name in header.split(",")[1:])])

@@ -75,7 +75,7 @@ def test_the_objects_of_a_batch_are_look_alikes():
 @pytest.mark.slow
 def test_what_is_gathered_depends_on_the_seed_alone(archive):
     backbone = identity.bare(nano.build().state_dict())
-    photos = Photos(archive, held_out=False)
+    photos = Photos([archive], held_out=False)
     first, again, other = (identity.gather(backbone, photos, 1, seed=seed) for seed in (0, 0, 1))
     assert [len(views) for views in first.views] == [VIEWS]
     for one, same in zip(first.views[0], again.views[0], strict=True):

@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.training.conftest import HEIGHT, LEFT, RIGHT, WIDTH, Drawn, plane, write_archive
+from tests.training.conftest import BOTH, HEIGHT, LEFT, RIGHT, WIDTH, Drawn, plane, write_archive
 from training import scenes
-from training.archive import Photos
-from training.mix import ANY, CROWDS, RIDERS, SINGLES, SOURCE_SHARES, Mix
+from training.archive import Photos, common
+from training.mix import ANY, CROWDS, EVERYDAY, EVERYDAY_SHARES, RIDERS, SINGLES, SOURCE_SHARES, Mix
 from training.scenes import draw_scene
 from training.views import SHARES_OF_THE_SIDE, View
 
-MIXES = {"any": ANY, "singles": SINGLES, "crowds": CROWDS, "riders": RIDERS}
+MIXES = {"any": ANY, "singles": SINGLES, "crowds": CROWDS, "riders": RIDERS, "everyday": EVERYDAY}
 RIDER, HORSE = (30, 10, 60, 44), (20, 40, 80, 70)
 
 
 @pytest.fixture
 def photos(archive: Path) -> Photos:
-    return Photos(archive, held_out=False)
+    return Photos([archive], held_out=False)
 
 
 def test_a_scene_depends_on_its_generator_alone(photos):
@@ -49,7 +49,7 @@ def test_views_are_square_inputs_with_masks_at_a_quarter(photos, mix):
 
 
 def test_a_photo_with_fewer_objects_repeats_them(tmp_path):
-    photos = Photos(write_archive(tmp_path / "one.zip", (Drawn("ecssd_002", (RIGHT,)),)), held_out=False)
+    photos = Photos([write_archive(tmp_path / "one.zip", (Drawn("ecssd_002", (RIGHT,)),))], held_out=False)
     for view in draw_scene(photos, np.random.default_rng(0), size=64, objects=3, mix=ANY).views:
         assert np.array_equal(view.cover, view.cover[[0, 0, 0]])
         assert view.cover[0].max() > 0.9
@@ -57,7 +57,7 @@ def test_a_photo_with_fewer_objects_repeats_them(tmp_path):
 
 def test_specks_are_never_chosen(tmp_path):
     speck = (70, 60, 75, 64)  # 20 of 7,680 pixels: 0.26 %
-    photos = Photos(write_archive(tmp_path / "speck.zip", (Drawn("ecssd_002", (speck, LEFT)),)), held_out=False)
+    photos = Photos([write_archive(tmp_path / "speck.zip", (Drawn("ecssd_002", (speck, LEFT)),))], held_out=False)
     for seed in range(5):
         first, _ = draw_scene(photos, np.random.default_rng(seed), size=64, objects=2, mix=ANY).views
         assert np.array_equal(first.cover[0], first.cover[1])  # LEFT twice
@@ -65,7 +65,7 @@ def test_specks_are_never_chosen(tmp_path):
 
 def test_a_union_is_drawn_only_until_masks_are_single(tmp_path, monkeypatch):
     masks = np.stack([plane(LEFT) | plane(RIGHT), plane(LEFT), plane(RIGHT)])
-    photos = Photos(write_archive(tmp_path / "union.zip", (Drawn("voc_001", (LEFT, LEFT, RIGHT)),)), held_out=False)
+    photos = Photos([write_archive(tmp_path / "union.zip", (Drawn("voc_001", (LEFT, LEFT, RIGHT)),))], held_out=False)
     monkeypatch.setattr(photos, "masks", lambda photo: (masks, np.zeros_like(masks[0])))
     chosen: list[np.ndarray] = []
     monkeypatch.setattr(scenes, "draw_view", lambda photos, rng, subject, **how: chosen.append(subject.masks))
@@ -81,7 +81,7 @@ def test_a_union_is_drawn_only_until_masks_are_single(tmp_path, monkeypatch):
 
 def test_look_alikes_come_into_the_scene_together(tmp_path, monkeypatch):
     masks = np.stack([plane(LEFT) | plane(RIGHT), plane(LEFT), plane(RIGHT), plane((40, 50, 56, 80))])
-    photos = Photos(write_archive(tmp_path / "union.zip", (Drawn("voc_001", (LEFT,)),)), held_out=False)
+    photos = Photos([write_archive(tmp_path / "union.zip", (Drawn("voc_001", (LEFT,)),))], held_out=False)
     monkeypatch.setattr(photos, "masks", lambda photo: (masks, np.zeros_like(masks[0])))
     mix = Mix(SOURCE_SHARES, {"whole": 1.0}, look_alikes=1.0)
     pairs = set()
@@ -94,7 +94,7 @@ def test_look_alikes_come_into_the_scene_together(tmp_path, monkeypatch):
 
 def test_a_rider_and_the_horse_are_one_object_beside_its_parts(tmp_path):
     drawn = (Drawn("voc_001", (RIDER, HORSE)), Drawn("voc_002", (LEFT, RIGHT)))
-    photos = Photos(write_archive(tmp_path / "rider.zip", drawn), held_out=False)
+    photos = Photos([write_archive(tmp_path / "rider.zip", drawn)], held_out=False)
     assert [(photo.id, pairs) for photo, pairs in photos.joined] == [("voc_001", [(0, 1)])]
     mix = Mix(SOURCE_SHARES, {"whole": 1.0}, joined=1.0)
     for seed in range(5):
@@ -102,6 +102,29 @@ def test_a_rider_and_the_horse_are_one_object_beside_its_parts(tmp_path):
         assert scene.photo.id == "voc_001"
         areas = scene.views[0].cover.sum((1, 2)) * 16
         assert areas == pytest.approx([30 * 34 + 60 * 30 - 30 * 4, 30 * 34, 60 * 30], rel=0.02)
+
+
+def test_the_two_views_may_be_two_photos_of_the_same_things(tmp_path):
+    drawn = (
+        Drawn("render_001", (LEFT, RIGHT), group="shelf", same=(0, 1)),
+        Drawn("render_003", (RIDER, HORSE, LEFT), group="shelf", same=(7, 1, 0)),
+        Drawn("voc_001", (BOTH,)),
+    )
+    photos = Photos([write_archive(tmp_path / "pairs.zip", drawn)], held_out=False)
+    assert [(one.id, other.id, common(one, other)) for one, other in photos.pairs] == [
+        ("render_001", "render_003", [(0, 2), (1, 1)])
+    ]
+    mix = Mix(SOURCE_SHARES, {"whole": 1.0}, another_photo=1.0)
+    sizes = {round(area(LEFT)): round(area(LEFT)), round(area(RIGHT)): round(area(HORSE))}
+    for seed in range(6):
+        first, second = draw_scene(photos, np.random.default_rng(seed), size=96, objects=3, mix=mix).views
+        here, there = (view.cover.sum((1, 2)) * 16 for view in (first, second))
+        assert {round(a) for a in here} == set(sizes)
+        assert [sizes[round(a)] for a in here] == [round(a) for a in there]
+
+
+def area(box: tuple[int, int, int, int]) -> int:
+    return int(plane(box).sum())
 
 
 def test_without_a_rider_things_are_drawn_as_they_are(photos):
@@ -118,7 +141,7 @@ def test_without_a_rider_things_are_drawn_as_they_are(photos):
 
 def test_a_composed_object_is_two_photos_things_and_shows_both(tmp_path):
     drawn = (Drawn("voc_001", (HORSE,)), Drawn("ecssd_002", (RIDER,)))
-    photos = Photos(write_archive(tmp_path / "two.zip", drawn), held_out=False)
+    photos = Photos([write_archive(tmp_path / "two.zip", drawn)], held_out=False)
     mix = Mix(SOURCE_SHARES, {"whole": 1.0}, composed=1.0)
     for seed in range(8):
         subject = scenes._composed(photos, np.random.default_rng(seed), 3, mix)
@@ -134,7 +157,7 @@ def test_a_composed_object_is_two_photos_things_and_shows_both(tmp_path):
 
 def test_where_nothing_fits_upon_a_thing_there_are_things_as_they_are(tmp_path):
     everywhere = (0, 0, 96, 80)
-    photos = Photos(write_archive(tmp_path / "full.zip", (Drawn("voc_001", (everywhere,)),)), held_out=False)
+    photos = Photos([write_archive(tmp_path / "full.zip", (Drawn("voc_001", (everywhere,)),))], held_out=False)
     subject = scenes._composed(photos, np.random.default_rng(0), 3, CROWDS)
     assert subject.masks.shape == (1, 80, 96)
 
@@ -153,8 +176,8 @@ def test_before_masks_are_single_no_view_is_a_twin(photos):
 def test_shares_of_a_mix_sum_to_one_and_name_what_there_is(mix):
     assert sum(mix.sources.values()) == pytest.approx(1)
     assert sum(mix.views.values()) == pytest.approx(1)
-    assert mix.sources.keys() == SOURCE_SHARES.keys()
-    assert mix.views.keys() - {"window"} <= SHARES_OF_THE_SIDE.keys()
+    assert mix.sources.keys() in (SOURCE_SHARES.keys(), EVERYDAY_SHARES.keys())
+    assert mix.views.keys() - {"window", "fill"} <= SHARES_OF_THE_SIDE.keys()
 
 
 def test_a_thing_is_drawn_from_the_photos_that_have_one_large_enough(photos):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
 
 @pytest.fixture
 def photos(archive: Path) -> Photos:
-    return Photos(archive, held_out=False)
+    return Photos([archive], held_out=False)
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from training.mix import SOURCE_SHARES, Mix
 from training.views import PAD_GREY, Subject, draw_view, whole_view
 
 EVERY_KIND = Mix(SOURCE_SHARES, dict.fromkeys(["whole", "window", "pasted", "mosaic", "twin"], 0.2))
+FILL = Mix(SOURCE_SHARES, {"fill": 1.0})
 
 
 @pytest.fixture
 def photos(archive: Path) -> Photos:
-    return Photos(archive, held_out=False)
+    return Photos([archive], held_out=False)
 
 
 def seed_of(kind: str, *, mirror: bool) -> int:
@@ -85,6 +86,48 @@ def test_a_window_holds_its_object_and_turns_it_a_little(mirror):
         assert abs(np.rad2deg(angle)) < 4 * 8
         shown = cv2.warpAffine(mask, matrix, (256, 256), flags=cv2.INTER_NEAREST).sum()
         assert shown > 0.85 * mask.sum() * scale**2  # a turned corner may leave the square
+
+
+def test_an_object_fills_its_window_and_may_leave_it(photos, monkeypatch):
+    monkeypatch.setattr(views, "jitter_colour", lambda rgb, rng: rgb)
+    rgb, mask = bright_square((60, 80))
+    shares = []
+    for seed in range(20):
+        view = draw_view(photos, np.random.default_rng(seed), subject(rgb, mask), size=256, mix=FILL)
+        ys, xs = np.nonzero(view.cover[0] > 0.5)
+        shares.append((max(np.ptp(ys), np.ptp(xs)) + 1) / 64)
+    assert min(shares) > 0.6
+    assert max(shares) == 1
+
+
+def test_turned_views_keep_the_mask_on_the_object(photos, monkeypatch):
+    monkeypatch.setattr(views, "jitter_colour", lambda rgb, rng: rgb)
+    rgb, mask = bright_square((60, 80))
+    turned = Mix(SOURCE_SHARES, {"whole": 1.0}, turned=1.0)
+    shapes = set()
+    for seed in range(12):
+        view = draw_view(photos, np.random.default_rng(seed), subject(rgb, mask), size=256, mix=turned)
+        bright = cv2.resize(view.rgb, (64, 64), interpolation=cv2.INTER_AREA)[..., 0] > 200
+        assert (bright != (view.cover[0] > 0.5)).sum() < 20  # of the outline at most
+        ys, xs = np.nonzero(bright)
+        shapes.add((bool(np.ptp(ys) > np.ptp(xs)), bool(ys.mean() < 32), bool(xs.mean() < 32)))
+    assert len(shapes) >= 3
+
+
+def test_a_bar_takes_its_pixels_from_picture_and_masks(photos, monkeypatch):
+    monkeypatch.setattr(views, "jitter_colour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(photos, "rgb", lambda photo: np.full((60, 80, 3), 120, np.uint8))
+    rgb, mask = bright_square((80, 80))
+    barred = Mix(SOURCE_SHARES, {"whole": 1.0}, barred=1.0)
+    parts = []
+    for seed in range(12):
+        view = draw_view(photos, np.random.default_rng(seed), subject(rgb, mask), size=256, mix=barred)
+        cover = view.cover[0]
+        bright = cv2.resize(view.rgb, (64, 64), interpolation=cv2.INTER_AREA)[..., 0] > 200
+        assert 0.4 < cover.sum() / (mask.sum() * (64 / 80) ** 2) < 0.95
+        assert (bright & (cover < 0.2)).sum() < 10
+        parts.append(cv2.connectedComponents((cover > 0.5).astype(np.uint8))[0] - 1)
+    assert parts.count(2) > 6
 
 
 def test_a_twin_view_shows_the_object_a_second_time(photos, monkeypatch):
