@@ -14,6 +14,7 @@ from persam.eval.metrics import (
     Overlap,
     boundary_overlap,
     contour_accuracy,
+    holes,
     overlap,
     region_similarity,
     video_statistics,
@@ -34,6 +35,7 @@ class Metrics:
     jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
     swapped: share of a mosaic's frames in which most of the mask lies in the other object's half.
+    holes: share of the object that lies in holes of its mask, mean over the photos.
     """
 
     iou: float | None = None
@@ -51,6 +53,7 @@ class Metrics:
     auroc: float | None = None
     threshold: float | None = None
     swapped: float | None = None
+    holes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,11 @@ class Verdict:
 
 
 def measure_masks(answers: Iterable[Answer]) -> Metrics:
-    """IoU and boundary IoU summed over the photos, the location metric, and the share judged to hold the object.
+    """IoU and boundary IoU summed over the photos, the location metric, the share judged to hold the object, and holes.
 
     Masks count as the method's best guess, also where it would say "not here": that judgement has its own column.
     """
-    masks, bands, accepted = Overlap(), Overlap(), []
+    masks, bands, accepted, gaps = Overlap(), Overlap(), [], []
     points: list[bool | None] = []
     for answer in answers:
         truth = _truth(answer)
@@ -86,9 +89,15 @@ def measure_masks(answers: Iterable[Answer]) -> Metrics:
         bands += boundary_overlap(answer.prediction.mask, truth)
         points.append(points_at(answer.prediction, truth))
         accepted.append(answer.prediction.present)
+        gaps.append(holes(answer.prediction.mask, truth))
     without_points = all(point is None for point in points)
-    located = None if without_points else float(np.mean([bool(point) for point in points]))
-    return Metrics(iou=masks.iou, biou=bands.iou, located=located, accepted=float(np.mean(accepted)))
+    return Metrics(
+        iou=masks.iou,
+        biou=bands.iou,
+        located=None if without_points else float(np.mean([bool(point) for point in points])),
+        accepted=float(np.mean(accepted)),
+        holes=float(np.mean(gaps)),
+    )
 
 
 def points_at(prediction: Prediction, truth: Bool[Array, "h w"]) -> bool | None:

@@ -29,7 +29,7 @@ TABLES = (
     (
         ("perseg", "album", "fss1000", "coco20i", "lvis92i", "pascal_part", "paco_part"),
         "Masks",
-        (("mIoU", "iou"), ("boundary IoU", "biou"), ("point on the object", "located")),
+        (("mIoU", "iou"), ("boundary IoU", "biou"), ("point on the object", "located"), ("holes", "holes")),
     ),
     (
         ("davis2016", "davis2017"),

@@ -27,7 +27,7 @@ def test_a_table_is_printed_and_it_is_said_where_everything_is(persam):
     assert code == 0
     title, head, *rows = out.splitlines()
     assert title == "album with colour, 2 objects, in percent:"
-    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "ACCEPTED", "S/PHOTO"]
+    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "ACCEPTED", "HOLES", "S/PHOTO"]
     assert [row.split()[:3] for row in rows] == [
         ["persam", "mean", "6"],
         ["official_persam", "mean", "6"],

@@ -77,6 +77,15 @@ def test_masks_are_summed_over_the_objects_photos(answer):
     assert metrics.located is None  # no points anywhere: the method has none
 
 
+RING = pixels(*((x, y) for x in range(3) for y in range(3) if (x, y) != (1, 1)))
+DISC = pixels(*((x, y) for x in range(3) for y in range(3)))
+
+
+def test_holes_are_the_mean_of_the_photos(answer):
+    metrics = measure_masks([answer(DISC, prediction(RING)), answer(DISC, prediction(DISC))])
+    assert metrics.holes == 1 / 9 / 2
+
+
 def test_located_counts_the_first_positive_point_and_a_missing_one_as_a_miss(answer):
     truth = pixels((2, 1))
     metrics = measure_masks(

@@ -21,13 +21,13 @@ def run_of(*objects: str, **values: str) -> list[dict[str, str]]:
 
 
 def test_a_run_is_one_line_in_percent_with_objects_seconds_and_commit():
-    text = tables.tables(run_of("cat", "can", "dog", iou="0.9567", biou="0.75", located="1"))
+    text = tables.tables(run_of("cat", "can", "dog", iou="0.9567", biou="0.75", located="1", holes="0.0208"))
     assert text.splitlines() == [
         "**Masks**",
         "",
-        "| benchmark | model | recipe | mIoU | boundary IoU | point on the object | of | s a photo | commit |",
-        "|---|---|---|---:|---:|---:|---|---:|---|",
-        "| perseg | nano | `persam` | 95.7 | 75.0 | 100.0 | 6 photos, 3 objects | 0.50 | abcdef0 |",
+        "| benchmark | model | recipe | mIoU | boundary IoU | point on the object | holes | of | s a photo | commit |",
+        "|---|---|---|---:|---:|---:|---:|---|---:|---|",
+        "| perseg | nano | `persam` | 95.7 | 75.0 | 100.0 | 2.1 | 6 photos, 3 objects | 0.50 | abcdef0 |",
         "",
         "In percent, except seconds; the mean over objects. Measured on a laptop.",
     ]
@@ -36,7 +36,7 @@ def test_a_run_is_one_line_in_percent_with_objects_seconds_and_commit():
 def test_the_last_run_counts_and_a_changed_tree_is_said():
     rows = run_of("cat", iou="0.5") + run_of("cat", date="2025-01-02", iou="0.6", dirty="True")
     [line] = [line for line in tables.tables(rows).splitlines() if "perseg" in line]
-    assert line == "| perseg | nano | `persam` | 60.0 | - | - | 6 photos, 1 object | 0.50 | abcdef0, changed |"
+    assert line == "| perseg | nano | `persam` | 60.0 | - | - | - | 6 photos, 1 object | 0.50 | abcdef0, changed |"
 
 
 def test_runs_of_one_object_right_after_each_other_are_not_counted_together():
