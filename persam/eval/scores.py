@@ -15,6 +15,7 @@ from persam.eval.metrics import (
     boundary_overlap,
     contour_accuracy,
     holes,
+    iou,
     overlap,
     region_similarity,
     video_statistics,
@@ -29,7 +30,8 @@ FITTED = "each half of the objects, threshold fitted on the other"  # a row's na
 class Metrics:
     """The numbers of a row, 0 to 1 (decays -1 to 1); None where the benchmark does not have them.
 
-    iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands.
+    iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands. In `robustness`, where a row
+        is of many objects, iou is the mean over photos.
     located: share of photos whose first positive point lies on the object; None for a method without points.
     accepted: share of photos with the object that were judged to hold it.
     jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
@@ -90,13 +92,35 @@ def measure_masks(answers: Iterable[Answer]) -> Metrics:
         points.append(points_at(answer.prediction, truth))
         accepted.append(answer.prediction.present)
         gaps.append(holes(answer.prediction.mask, truth))
-    without_points = all(point is None for point in points)
     return Metrics(
         iou=masks.iou,
         biou=bands.iou,
-        located=None if without_points else float(np.mean([bool(point) for point in points])),
+        located=_share_located(points),
         accepted=float(np.mean(accepted)),
         holes=float(np.mean(gaps)),
+    )
+
+
+def measure_changed(answers: Iterable[Answer]) -> Metrics:
+    """As `measure_presence` on all photos and, on those with the object, mIoU, the location metric and holes.
+
+    The answers are of several objects under one change: mIoU is the mean of the photos' own, found to be there or not.
+    """
+    verdicts: list[Verdict] = []
+    ious, gaps, points = [], [], []
+    for answer in answers:
+        verdicts.append(_verdict(answer))
+        if answer.target.truth is None:
+            continue
+        truth = _truth(answer)
+        ious.append(iou(answer.prediction.mask, truth))
+        gaps.append(holes(answer.prediction.mask, truth))
+        points.append(points_at(answer.prediction, truth))
+    return replace(
+        judge(verdicts),
+        iou=float(np.mean(ious)) if ious else None,
+        located=_share_located(points),
+        holes=float(np.mean(gaps)) if gaps else None,
     )
 
 
@@ -217,6 +241,11 @@ def judge(verdicts: Sequence[Verdict]) -> Metrics:
         accepted=_share([one.present for one in verdicts if one.held]),
         auroc=area_under_roc([one.presence for one in verdicts], [one.held for one in verdicts]),
     )
+
+
+def _share_located(points: Sequence[bool | None]) -> float | None:
+    """A photo without a positive point is a miss, unless none has one: a method without points."""
+    return None if all(point is None for point in points) else float(np.mean([bool(point) for point in points]))
 
 
 def _share(judged: Sequence[bool]) -> float | None:

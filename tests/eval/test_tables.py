@@ -87,6 +87,31 @@ def test_an_ablation_stands_beside_the_usual_recipe_of_the_same_commit_also_of_a
     ]
 
 
+def test_robustness_has_a_line_a_change_of_the_last_run_that_was_full():
+    def run(*names: str, **values: str) -> list[dict[str, str]]:
+        return [row(benchmark="robustness", object=name, **values) for name in (*names, "mean")]
+
+    rows = [
+        *run("none", "x0.5", "bar", accepted="0.1", date="2025-01-01"),
+        *run("none", "x0.5", accepted="0.9", refused="1", iou="0.8", holes="0.01", date="2025-01-02"),
+        *run("none", "x0.5", "rot90", accepted="0.95", auroc="0.99", date="2025-01-03", machine="a phone"),
+        *run("bar", recipe="official_persam", accepted="1"),
+        *run("none", "x0.5", "bar", "flip", recipe="persam@verify=False", accepted="1"),
+    ]
+    text = tables.tables([*rows, row(iou="0.5")])
+    table = text.split("**Robustness**")[1]
+    assert [line for line in table.splitlines() if line.startswith("|") and "nano" in line] == [
+        "| bar | nano | `official_persam` | 100.0 | - | - | - | - | - | 6 photos | abcdef0 |",
+        "| mean | nano | `official_persam` | 100.0 | - | - | - | - | - | 6 photos | abcdef0 |",
+        "| none | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| x0.5 | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| rot90 | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| mean | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+    ]
+    assert text.endswith("Measured on a laptop; a phone.")
+    assert tables.tables(rows) != tables.EMPTY  # also where nothing else is measured
+
+
 def test_without_rows_it_says_so(tmp_path):
     assert tables.tables(tables.read_rows(tmp_path / "none.csv")) == tables.EMPTY
 
