@@ -17,8 +17,8 @@ from persam.eval.episodes import ChangedMask, ChangedPhoto, Episode, MaskFile, T
 def episodes(root: Path, *, only: Sequence[str] = tuple(CHANGES)) -> Iterator[Episode]:
     """An episode an object and change, named and counted by the change (`changes.CHANGES`), in the order of objects.
 
-    Its targets are its own photos and as many that do not hold it, each of another one of the objects that follow it.
-    The objects of one folder go round in the order of names.
+    Its targets are its own photos and up to as many that do not hold it, each of another one of the objects that follow
+    it, in the order of their names and round: the same ones under each change.
 
     Raises:
         DataError: there is no such change, no folder of either layout, or only one object.
@@ -30,7 +30,8 @@ def episodes(root: Path, *, only: Sequence[str] = tuple(CHANGES)) -> Iterator[Ep
         raise DataError(f"{len(objects)} object in {root}: robustness needs the photos of another one, to refuse.")
     for place, own in enumerate(objects):
         others = objects[place + 1 :] + objects[:place]
-        targets = [*own.targets, *(_stranger(others, number) for number in range(len(own.targets)))]
+        strangers = dict.fromkeys(_stranger(others, number) for number in range(len(own.targets)))
+        targets = [*own.targets, *strangers]
         for change in dict.fromkeys(only):
             changed = tuple(
                 _changed(target, change, held=number < len(own.targets)) for number, target in enumerate(targets)
