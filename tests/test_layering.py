@@ -70,7 +70,8 @@ FILES = {
         {"train"},
     ),
     "eval": (
-        {"episodes", "metrics", "ablation"},
+        {"changes", "metrics", "ablation"},
+        {"episodes"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
         {"benchmark", "calibrate", "track_cost"},

@@ -130,6 +130,12 @@ def command_line() -> argparse.ArgumentParser:
     evaluation.add_argument("--fold", type=int, help="which part of the classes, likewise")
     evaluation.add_argument("--seed", type=int, help="of the draws, likewise")
     evaluation.add_argument(
+        "--only",
+        action="append",
+        metavar="CHANGE",
+        help="of robustness: one or more changes, with commas or given again, such as x0.25,rot90 (default: all)",
+    )
+    evaluation.add_argument(
         "--sheet", action=argparse.BooleanOptionalAction, default=True, help="draw a contact sheet (the default)"
     )
     evaluation.set_defaults(recipe=None)

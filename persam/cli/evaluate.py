@@ -19,8 +19,10 @@ def evaluate(options: argparse.Namespace) -> int:
     """Names, data and places are tried before a model is loaded."""
     from persam.eval import benchmark
 
-    given = {"shots": options.shots, "fold": options.fold, "seed": options.seed}
-    episodes = benchmark.find(options.benchmark).episodes(options.data, **given)
+    only = [name for words in options.only or [] for name in words.split(",")] or None
+    given = {"shots": options.shots, "fold": options.fold, "seed": options.seed, "only": only}
+    protocol = benchmark.find(options.benchmark)
+    episodes = protocol.episodes(options.data, **given)
 
     from persam.eval import compare, report, sheet, table
 
@@ -41,9 +43,10 @@ def evaluate(options: argparse.Namespace) -> int:
         watch=lambda recipe, answer: _watched(recipe, answer, episodes),
     )
     objects = len({episode.object for episode in episodes})
-    print(f"{options.benchmark} with {model.backbone.name}, {objects} objects, in percent:")
+    print(f"{options.benchmark} with {model.backbone.name}, {objects} {protocol.by}, in percent:")
+    few = protocol.by == "objects" and not options.verbose  # a change is what one looks for
     rows = {name: evaluation.rows for name, evaluation in done.items()}
-    for line in report.lines(rows, without=0 if options.verbose else objects):
+    for line in report.lines(rows, without=objects if few else 0):
         print(line)
     place = options.output / options.benchmark / model.backbone.name
     if options.sheet:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from persam.errors import DataError, PerSAMError
 from persam.eval import scores
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg
+from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg, robustness
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
@@ -35,8 +35,9 @@ Predict = Callable[[Sequence[Episode]], Iterator[tuple[Prediction, ...]]]
 class Benchmark:
     """A protocol: where its episodes come from and what is measured on their answers.
 
-    options: which of shots, fold and seed the protocol has. overall: one more row, from all objects' answers.
-    of_video: whether the targets are frames in order, which a tracker can follow.
+    options: which of shots, fold, seed and only the protocol has. overall: one more row, from all objects' answers.
+    of_video: whether the targets are frames in order, which a tracker can follow. by: what a row is of, which the field
+    `object` of the episodes names.
     """
 
     load: Callable[..., Iterator[Episode]]
@@ -44,16 +45,23 @@ class Benchmark:
     options: tuple[str, ...] = ()
     overall: Callable[[Iterable[Iterable[Answer]]], Row] | None = None
     of_video: bool = False
+    by: str = "objects"
 
     def episodes(
-        self, root: Path, *, shots: int | None = None, fold: int | None = None, seed: int | None = None
+        self,
+        root: Path,
+        *,
+        shots: int | None = None,
+        fold: int | None = None,
+        seed: int | None = None,
+        only: Sequence[str] | None = None,
     ) -> tuple[Episode, ...]:
         """The protocol's episodes.
 
         Raises:
             DataError: the layout is not there, or the protocol does not have an option that was given.
         """
-        given = {"shots": shots, "fold": fold, "seed": seed}
+        given = {"shots": shots, "fold": fold, "seed": seed, "only": only}
         chosen = {name: value for name, value in given.items() if value is not None}
         if unknown := sorted(chosen.keys() - set(self.options)):
             has = ", ".join(self.options) or "no options"
@@ -77,6 +85,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "album": Benchmark(album.episodes, scores.measure_masks),
     "mosaic": Benchmark(mosaic.episodes, scores.measure_mosaic, of_video=True),
     "absence": Benchmark(absence.episodes, scores.measure_presence, overall=scores.measure_fitted_presence),
+    "robustness": Benchmark(robustness.episodes, scores.measure_changed, options=("only",), by="changes"),
 }
 
 
@@ -136,6 +145,7 @@ def evaluate(
     shots: int | None = None,
     fold: int | None = None,
     seed: int | None = None,
+    only: Sequence[str] | None = None,
     machine: str | None = None,
 ) -> Evaluation:
     """Predicts what is not predicted yet, scores it all from the files, and appends the rows to the CSV.
@@ -149,6 +159,7 @@ def evaluate(
         shots: references an episode, where the protocol has a choice; its own number when None.
         fold: which part of the classes, likewise.
         seed: of the draws, likewise.
+        only: the changes of the photos, likewise; all of them when None.
         machine: named in the rows; the processor and its cores when None.
 
     Raises:
@@ -156,10 +167,11 @@ def evaluate(
         OutputError: predictions or rows cannot be written.
     """
     benchmark = find(run.benchmark)
-    episodes = benchmark.episodes(root, shots=shots, fold=fold, seed=seed)
+    episodes = benchmark.episodes(root, shots=shots, fold=fold, seed=seed, only=only)
     fingerprint = run.fingerprint(episodes, root)
     folder = run.folder(out, fingerprint)
-    settings = {"model": run.model, "recipe": run.recipe, **run.settings, "shots": shots, "fold": fold, "seed": seed}
+    chosen = {"shots": shots, "fold": fold, "seed": seed, "only": only}
+    settings = {"model": run.model, "recipe": run.recipe, **run.settings, **chosen}
     write.write_bytes(json.dumps(settings, indent=2).encode(), folder / "settings.json")
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from persam.errors import DataError, PerSAMError
-from persam.eval.datasets import album, perseg
+from persam.eval.datasets import known_objects
 from persam.eval.episodes import Episode, Target
 from persam.eval.fit_location import KnownPhoto, LocationFit, fit_location
 from persam.eval.fit_verification import Comparison, Photo, candidates, compare, fit_verification
@@ -64,22 +64,14 @@ def read_episodes(roots: Sequence[Path]) -> list[Episode]:
     """The objects of all folders, each named by its folder too: its reference, and photos that hold it.
 
     Args:
-        roots: folders in DAVIS-2016's layout (see `datasets.album`) or in PerSeg's (`datasets.perseg`).
+        roots: folders in DAVIS-2016's layout or in PerSeg's (see `datasets.known_objects`).
 
     Raises:
         DataError: a folder has neither layout, or there are fewer than two objects.
     """
     episodes = []
     for root in roots:
-        if (root / "JPEGImages").is_dir():
-            own = album.episodes(root)
-        elif (root / "Images").is_dir():
-            own = perseg.episodes(root)
-        else:
-            raise DataError(
-                f"{root} is no folder of DAVIS-2016 (JPEGImages, Annotations) or PerSeg (Images, Annotations): "
-                "name the folder that one of them unpacks to."
-            )
+        own = known_objects.episodes(root)
         episodes += [replace(episode, object=f"{root.name}/{episode.object}") for episode in own]
     if len(episodes) < 2:
         raise DataError(f"{len(episodes)} object to calibrate on; two are needed, each absent from the other's photos.")

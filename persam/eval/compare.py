@@ -26,6 +26,7 @@ def compare(
     shots: int | None = None,
     fold: int | None = None,
     seed: int | None = None,
+    only: Sequence[str] | None = None,
     watch: Watch = lambda recipe, predict: predict,
 ) -> Mapping[str, Evaluation]:
     """What each recipe came to; arguments and errors are those of `evaluate`.
@@ -35,7 +36,9 @@ def compare(
     done = {}
     for name in dict.fromkeys(recipes):
         run, predict = _asked(model, benchmark, name)
-        done[name] = evaluate(run, watch(name, predict), root, out, csv_path, shots=shots, fold=fold, seed=seed)
+        done[name] = evaluate(
+            run, watch(name, predict), root, out, csv_path, shots=shots, fold=fold, seed=seed, only=only
+        )
     return done
 
 

@@ -1,6 +1,6 @@
 """What a benchmark asks, and what it is answered: values between loaders, model and scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 
 from persam.errors import DataError
+from persam.eval import changes
 from persam.io.rle import Polygon, Rle, draw
 
 Array = np.ndarray[Any, Any]
@@ -83,7 +84,35 @@ class HalfMask:
         return np.concatenate([empty, own] if self.on_right else [own, empty], axis=1)
 
 
-MaskSource = MaskFile | CocoMask | HalfMask
+@dataclass(frozen=True)
+class ChangedPhoto(Photo):
+    """A photo under a change, one of `changes.CHANGES`.
+
+    mask: of the object that the photo shows, which some changes go by. It is of the whole photo, as it is stored.
+    """
+
+    mask: MaskFile = field(kw_only=True)
+    change: str = field(kw_only=True)
+
+    def read(self) -> UInt8[Array, "h w 3"]:
+        return self.with_mask()[0]
+
+    def with_mask(self) -> tuple[UInt8[Array, "h w 3"], Bool[Array, "h w"]]:
+        """The photo and its object's mask, changed together."""
+        return changes.apply(self.change, super().read(), self.mask.read(), changes.seed_of(self.path))
+
+
+@dataclass(frozen=True)
+class ChangedMask:
+    """The mask of the object that a changed photo shows."""
+
+    photo: ChangedPhoto
+
+    def read(self) -> Bool[Array, "h w"]:
+        return self.photo.with_mask()[1]
+
+
+MaskSource = MaskFile | CocoMask | HalfMask | ChangedMask
 
 
 @dataclass(frozen=True)

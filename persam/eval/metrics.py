@@ -1,4 +1,4 @@
-"""The numbers, on masks of one size: IoU, boundary IoU, DAVIS's J and F, and their statistics over a video."""
+"""The numbers, on masks of one size: IoU, boundary IoU, holes, DAVIS's J and F, and their statistics over a video."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -105,6 +105,22 @@ def contour_accuracy(mask: Bool[Array, "h w"], truth: Bool[Array, "ht wt"], *, b
     precision = (found & _near(true, reach_px)).sum() / found.sum()
     recall = (true & _near(found, reach_px)).sum() / true.sum()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def holes(mask: Bool[Array, "h w"], truth: Bool[Array, "ht wt"]) -> float:
+    """The share of the truth, 0 to 1, that lies in holes of the mask; 0 where there is no truth to leave out.
+
+    A hole is what the mask goes around, pixels that touch at a corner included: from there no path over shared edges
+    leads out of the image past the mask. A notch is none.
+
+    Raises:
+        MaskError: the two differ in size.
+    """
+    _check_sizes(mask, truth)
+    around = np.pad(~mask, 1, constant_values=True)
+    _, regions = cv2.connectedComponents(around.astype(np.uint8), connectivity=4)
+    inside = (around & (regions != regions[0, 0]))[1:-1, 1:-1]
+    return int(np.count_nonzero(inside & truth)) / max(1, int(np.count_nonzero(truth)))
 
 
 def _check_sizes(mask: Bool[Array, "h w"], truth: Bool[Array, "ht wt"]) -> None:

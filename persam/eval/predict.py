@@ -4,13 +4,14 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from persam.errors import ConceptError, MaskError
 from persam.eval.benchmark import Predict, Run, Setting
-from persam.eval.episodes import Episode, Prediction, Target
+from persam.eval.episodes import Episode, Prediction, Reference, Target
 from persam.eval.table import source_digest
 from persam.geometry import box_of
 from persam.io.results import Segmentation
@@ -59,8 +60,12 @@ def predictor(model: PerSAM) -> Predict:
     patch of), nothing is found.
     """
 
+    @lru_cache(maxsize=1)  # the same object again, under another change, is not learned again
+    def learned(references: tuple[Reference, ...]) -> Concept | None:
+        return _learned(model, references)
+
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
-        concepts = [_learned(model, episode) for episode in episodes]
+        concepts = [_named(learned(episode.references), episode.name) for episode in episodes]
         known = [concept for concept in concepts if concept is not None]
         for target in episodes[0].targets:
             started = time.perf_counter()
@@ -73,13 +78,17 @@ def predictor(model: PerSAM) -> Predict:
     return predict
 
 
-def _learned(model: PerSAM, episode: Episode) -> Concept | None:
-    photos = [reference.photo.read() for reference in episode.references]
-    masks = [reference.mask.read() for reference in episode.references]
+def _learned(model: PerSAM, references: Sequence[Reference]) -> Concept | None:
+    photos = [reference.photo.read() for reference in references]
+    masks = [reference.mask.read() for reference in references]
     try:
-        return model.learn(photos, masks, name=episode.name)
+        return model.learn(photos, masks)
     except (ConceptError, MaskError):
         return None
+
+
+def _named(concept: Concept | None, name: str) -> Concept | None:
+    return None if concept is None else replace(concept, name=name)
 
 
 def _found(model: PerSAM, target: Target, concepts: Sequence[Concept]) -> list[Segmentation]:

@@ -14,6 +14,8 @@ from persam.eval.metrics import (
     Overlap,
     boundary_overlap,
     contour_accuracy,
+    holes,
+    iou,
     overlap,
     region_similarity,
     video_statistics,
@@ -28,12 +30,14 @@ FITTED = "each half of the objects, threshold fitted on the other"  # a row's na
 class Metrics:
     """The numbers of a row, 0 to 1 (decays -1 to 1); None where the benchmark does not have them.
 
-    iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands.
+    iou, biou: summed over the object's photos (ledger 7), of masks and of boundary bands. In `robustness`, where a row
+        is of many objects, iou is the mean over photos.
     located: share of photos whose first positive point lies on the object; None for a method without points.
     accepted: share of photos with the object that were judged to hold it.
     jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
     swapped: share of a mosaic's frames in which most of the mask lies in the other object's half.
+    holes: share of the object that lies in holes of its mask, mean over the photos.
     """
 
     iou: float | None = None
@@ -51,6 +55,7 @@ class Metrics:
     auroc: float | None = None
     threshold: float | None = None
     swapped: float | None = None
+    holes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,11 @@ class Verdict:
 
 
 def measure_masks(answers: Iterable[Answer]) -> Metrics:
-    """IoU and boundary IoU summed over the photos, the location metric, and the share judged to hold the object.
+    """IoU and boundary IoU summed over the photos, the location metric, the share judged to hold the object, and holes.
 
     Masks count as the method's best guess, also where it would say "not here": that judgement has its own column.
     """
-    masks, bands, accepted = Overlap(), Overlap(), []
+    masks, bands, accepted, gaps = Overlap(), Overlap(), [], []
     points: list[bool | None] = []
     for answer in answers:
         truth = _truth(answer)
@@ -86,9 +91,37 @@ def measure_masks(answers: Iterable[Answer]) -> Metrics:
         bands += boundary_overlap(answer.prediction.mask, truth)
         points.append(points_at(answer.prediction, truth))
         accepted.append(answer.prediction.present)
-    without_points = all(point is None for point in points)
-    located = None if without_points else float(np.mean([bool(point) for point in points]))
-    return Metrics(iou=masks.iou, biou=bands.iou, located=located, accepted=float(np.mean(accepted)))
+        gaps.append(holes(answer.prediction.mask, truth))
+    return Metrics(
+        iou=masks.iou,
+        biou=bands.iou,
+        located=_share_located(points),
+        accepted=float(np.mean(accepted)),
+        holes=float(np.mean(gaps)),
+    )
+
+
+def measure_changed(answers: Iterable[Answer]) -> Metrics:
+    """As `measure_presence` on all photos and, on those with the object, mIoU, the location metric and holes.
+
+    The answers are of several objects under one change: mIoU is the mean of the photos' own, found to be there or not.
+    """
+    verdicts: list[Verdict] = []
+    ious, gaps, points = [], [], []
+    for answer in answers:
+        verdicts.append(_verdict(answer))
+        if answer.target.truth is None:
+            continue
+        truth = _truth(answer)
+        ious.append(iou(answer.prediction.mask, truth))
+        gaps.append(holes(answer.prediction.mask, truth))
+        points.append(points_at(answer.prediction, truth))
+    return replace(
+        judge(verdicts),
+        iou=float(np.mean(ious)) if ious else None,
+        located=_share_located(points),
+        holes=float(np.mean(gaps)) if gaps else None,
+    )
 
 
 def points_at(prediction: Prediction, truth: Bool[Array, "h w"]) -> bool | None:
@@ -208,6 +241,11 @@ def judge(verdicts: Sequence[Verdict]) -> Metrics:
         accepted=_share([one.present for one in verdicts if one.held]),
         auroc=area_under_roc([one.presence for one in verdicts], [one.held for one in verdicts]),
     )
+
+
+def _share_located(points: Sequence[bool | None]) -> float | None:
+    """A photo without a positive point is a miss, unless none has one: a method without points."""
+    return None if all(point is None for point in points) else float(np.mean([bool(point) for point in points]))
 
 
 def _share(judged: Sequence[bool]) -> float | None:

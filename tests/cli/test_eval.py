@@ -27,7 +27,7 @@ def test_a_table_is_printed_and_it_is_said_where_everything_is(persam):
     assert code == 0
     title, head, *rows = out.splitlines()
     assert title == "album with colour, 2 objects, in percent:"
-    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "ACCEPTED", "S/PHOTO"]
+    assert head.split() == ["RECIPE", "OBJECT", "N", "IOU", "BIOU", "LOCATED", "ACCEPTED", "HOLES", "S/PHOTO"]
     assert [row.split()[:3] for row in rows] == [
         ["persam", "mean", "6"],
         ["official_persam", "mean", "6"],
@@ -72,6 +72,20 @@ def test_the_row_over_all_objects_is_shown(persam):
     assert [row.split()[1] for row in out.splitlines()[2:]] == ["mean", "each"]
 
 
+@pytest.mark.usefixtures("data")
+def test_changes_are_chosen_and_each_has_a_row_and_an_object_is_learned_once(persam, colours):
+    line = "eval robustness --data data -o runs --csv rows.csv --no-sheet --only none,flip --only bgr"
+    code, out, _ = persam(line)
+    assert code == 0
+    title, _, *rows = out.splitlines()
+    assert title == "robustness with colour, 3 changes, in percent:"
+    assert [row.split()[1:3] for row in rows] == [["none", "12"], ["flip", "12"], ["bgr", "12"], ["mean", "36"]]
+    accepted, refused = ([float(row.split()[title]) for row in rows] for title in (7, 6))
+    assert (accepted[:3], refused[:3]) == ([100, 100, 0], [100, 100, 0])  # red and blue change places
+    assert colours.batches[:2] == [1, 1]  # a reference and a crop of it, and then no other one for three changes
+    assert len(colours.batches) == 2 * (2 + 3 * 6 * 3)
+
+
 @pytest.mark.usefixtures("data", "no_model")
 @pytest.mark.parametrize(
     ("line", "says"),
@@ -82,6 +96,8 @@ def test_the_row_over_all_objects_is_shown(persam):
         ("eval album --data nowhere", "no folder JPEGImages/480p in nowhere"),
         ("eval perseg --data data", "no folder Images in data: give the folder that the benchmark unpacks to"),
         ("eval album --data data --fold 1", "no fold to choose"),
+        ("eval album --data data --only bar", "no only to choose"),
+        ("eval robustness --data data --only none,dark", "no change 'dark'; there are none, x0.5, x0.35"),
         ("eval album --data data --shots five", "invalid int value: 'five'"),
         ("eval album --data data --recipe persam,best", "no recipe named 'best'. Choose one of: persam"),
         ("eval album --data data --recipe best", "Or oracle_box"),

@@ -10,6 +10,7 @@ from persam.eval.metrics import (
     boundary_iou,
     contour,
     contour_accuracy,
+    holes,
     iou,
     region_similarity,
     summed_iou,
@@ -57,6 +58,35 @@ def test_perseg_sums_over_the_photos_before_it_divides():
     large, large_found = square(10, 0, 0, 10, 10), square(10, 0, 0, 10, 5)  # 50 of 100
     small = square(10, 0, 0, 1, 1)  # 1 of 1; the mean of the photos' own would be 0.75
     assert summed_iou([(large_found, large), (small, small)]) == 51 / 101
+
+
+WHOLE = drawn("#####", "#####", "#####", "#####", ".....")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (("#####", "#####", "#####", "#####", "....."), 0.0),
+        (("#####", "#.###", "###.#", "#####", "....."), 2 / 20),
+        (("#####", "#...#", "#.#.#", "#...#", "#####"), 8 / 20),  # an island in a hole leaves the ring around it
+        (("#####", "##..#", "###.#", "###.#", "....."), 0.0),  # a notch goes in from outside
+        (("##.##", "##.##", "#####", "#####", "....."), 0.0),  # so does what the photo's edge would close
+        (("##.##", "#.#.#", "##.##", "#####", "....."), 1 / 20 + 2 / 20),  # corners close it; the topmost is outside
+        ((".....", ".....", "#####", "#...#", "#####"), 3 / 20),
+        (("#...#", ".....", ".....", ".....", "#...#"), 0.0),
+        ((".....", ".....", ".....", ".....", "....."), 0.0),
+    ],
+)
+def test_holes_are_the_share_of_the_object_that_the_mask_goes_around(rows, expected):
+    assert holes(drawn(*rows), WHOLE) == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_is_no_object_is_no_hole():
+    mask, truth = drawn("#####", "#...#", "#####"), drawn("#####", "#.###", "#####")
+    assert holes(mask, truth) == 2 / 14
+    assert holes(mask, np.zeros_like(truth)) == 0.0
+    with pytest.raises(MaskError, match="the mask is 3x5 and the truth 2x5"):
+        holes(mask, truth[:2])
 
 
 def test_boundary_band_is_two_percent_of_the_diagonal_wide_and_ends_at_the_image():

@@ -12,6 +12,7 @@ from persam.eval.scores import (
     area_under_roc,
     fit_threshold,
     mean_metrics,
+    measure_changed,
     measure_fitted_presence,
     measure_masks,
     measure_mosaic,
@@ -75,6 +76,37 @@ def test_masks_are_summed_over_the_objects_photos(answer):
     )
     assert metrics.iou == metrics.biou == 2 / 4  # on masks this thin the band is the mask
     assert metrics.located is None  # no points anywhere: the method has none
+
+
+RING = pixels(*((x, y) for x in range(3) for y in range(3) if (x, y) != (1, 1)))
+DISC = pixels(*((x, y) for x in range(3) for y in range(3)))
+
+
+def test_holes_are_the_mean_of_the_photos(answer):
+    metrics = measure_masks([answer(DISC, prediction(RING)), answer(DISC, prediction(DISC))])
+    assert metrics.holes == 1 / 9 / 2
+
+
+def test_a_change_is_judged_on_all_photos_and_measured_on_those_that_hold_the_object(answer):
+    metrics = measure_changed(
+        [
+            answer(DISC, prediction(RING, presence=0.9, points_xy=[(1, 1)], labels=[1])),
+            answer(pixels((0, 0)), prediction(pixels((0, 0), (1, 0)), presence=0.2, present=False)),
+            judged(0.6, held=False, present=True),
+            judged(0.1, held=False, present=False),
+            judged(0.1, held=False, present=False),
+        ]
+    )
+    assert metrics.iou == pytest.approx((8 / 9 + 1 / 2) / 2)  # each photo weighs the same; also what is not accepted
+    assert metrics.holes == 1 / 9 / 2
+    assert metrics.located == 1 / 2
+    assert (metrics.accepted, metrics.refused) == (1 / 2, 2 / 3)
+    assert metrics.auroc == 5 / 6
+    assert metrics.biou is None
+
+
+def test_a_change_without_photos_of_the_object_has_no_masks_to_measure():
+    assert measure_changed([judged(0.1, held=False, present=False)]) == Metrics(refused=1.0)
 
 
 def test_located_counts_the_first_positive_point_and_a_missing_one_as_a_miss(answer):

@@ -21,13 +21,13 @@ def run_of(*objects: str, **values: str) -> list[dict[str, str]]:
 
 
 def test_a_run_is_one_line_in_percent_with_objects_seconds_and_commit():
-    text = tables.tables(run_of("cat", "can", "dog", iou="0.9567", biou="0.75", located="1"))
+    text = tables.tables(run_of("cat", "can", "dog", iou="0.9567", biou="0.75", located="1", holes="0.0208"))
     assert text.splitlines() == [
         "**Masks**",
         "",
-        "| benchmark | model | recipe | mIoU | boundary IoU | point on the object | of | s a photo | commit |",
-        "|---|---|---|---:|---:|---:|---|---:|---|",
-        "| perseg | nano | `persam` | 95.7 | 75.0 | 100.0 | 6 photos, 3 objects | 0.50 | abcdef0 |",
+        "| benchmark | model | recipe | mIoU | boundary IoU | point on the object | holes | of | s a photo | commit |",
+        "|---|---|---|---:|---:|---:|---:|---|---:|---|",
+        "| perseg | nano | `persam` | 95.7 | 75.0 | 100.0 | 2.1 | 6 photos, 3 objects | 0.50 | abcdef0 |",
         "",
         "In percent, except seconds; the mean over objects. Measured on a laptop.",
     ]
@@ -36,7 +36,7 @@ def test_a_run_is_one_line_in_percent_with_objects_seconds_and_commit():
 def test_the_last_run_counts_and_a_changed_tree_is_said():
     rows = run_of("cat", iou="0.5") + run_of("cat", date="2025-01-02", iou="0.6", dirty="True")
     [line] = [line for line in tables.tables(rows).splitlines() if "perseg" in line]
-    assert line == "| perseg | nano | `persam` | 60.0 | - | - | 6 photos, 1 object | 0.50 | abcdef0, changed |"
+    assert line == "| perseg | nano | `persam` | 60.0 | - | - | - | 6 photos, 1 object | 0.50 | abcdef0, changed |"
 
 
 def test_runs_of_one_object_right_after_each_other_are_not_counted_together():
@@ -85,6 +85,31 @@ def test_an_ablation_stands_beside_the_usual_recipe_of_the_same_commit_also_of_a
         "| `boxes=(True,)@parts=0` | - | - | 50.0 (-40.0) | - | - | older |",
         "| `zoom=False` | 71.5 (-3.5) | 95.0 (+5.0) | - | - | - | new |",
     ]
+
+
+def test_robustness_has_a_line_a_change_of_the_last_run_that_was_full():
+    def run(*names: str, **values: str) -> list[dict[str, str]]:
+        return [row(benchmark="robustness", object=name, **values) for name in (*names, "mean")]
+
+    rows = [
+        *run("none", "x0.5", "bar", accepted="0.1", date="2025-01-01"),
+        *run("none", "x0.5", accepted="0.9", refused="1", iou="0.8", holes="0.01", date="2025-01-02"),
+        *run("none", "x0.5", "rot90", accepted="0.95", auroc="0.99", date="2025-01-03", machine="a phone"),
+        *run("bar", recipe="official_persam", accepted="1"),
+        *run("none", "x0.5", "bar", "flip", recipe="persam@verify=False", accepted="1"),
+    ]
+    text = tables.tables([*rows, row(iou="0.5")])
+    table = text.split("**Robustness**")[1]
+    assert [line for line in table.splitlines() if line.startswith("|") and "nano" in line] == [
+        "| bar | nano | `official_persam` | 100.0 | - | - | - | - | - | 6 photos | abcdef0 |",
+        "| mean | nano | `official_persam` | 100.0 | - | - | - | - | - | 6 photos | abcdef0 |",
+        "| none | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| x0.5 | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| rot90 | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+        "| mean | nano | `persam` | 95.0 | - | 99.0 | - | - | - | 6 photos | abcdef0 |",
+    ]
+    assert text.endswith("Measured on a laptop; a phone.")
+    assert tables.tables(rows) != tables.EMPTY  # also where nothing else is measured
 
 
 def test_without_rows_it_says_so(tmp_path):

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from persam.errors import DataError
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg
+from persam.eval.changes import CHANGES
+from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg, robustness
 from persam.eval.episodes import Episode
 from tests.eval import folders
 from tests.eval.folders import block
@@ -96,6 +97,55 @@ def test_absence_shows_every_reference_the_photos_of_all_sequences(tmp_path):
     assert [target.truth is not None for target in first.targets] == [True] * 3 + [False] * 3
     assert [target.truth is not None for target in second.targets] == [False] * 3 + [True] * 3
     assert first.references[0].photo.path.parent.name == "a"
+
+
+def test_robustness_asks_for_each_object_under_each_change_in_its_own_photos_and_as_many_of_others(tmp_path):
+    root = folders.davis(tmp_path, {"a": 5, "b": 5, "c": 5})
+    episodes = list(robustness.episodes(root))
+    assert [episode.name for episode in episodes[:3]] == ["none/a", "x0.5/a", "x0.35/a"]
+    assert len(episodes) == 3 * len(CHANGES)
+    assert {episode.object for episode in episodes} == set(CHANGES)
+    for episode in episodes[: len(CHANGES)]:
+        assert names(episode) == ["00002", "00003", "00004", "b_00002", "c_00003", "b_00004"]
+        assert [target.truth is not None for target in episode.targets] == [True] * 3 + [False] * 3
+        assert episode.references[0].photo.path.parent.name == "a"
+        assert np.array_equal(episode.references[0].mask.read(), drawn(block(2, 1, 5, 4)))
+    last = episodes[-1]
+    assert names(last)[3:] == ["a_00002", "b_00003", "a_00004"]
+
+
+def test_robustness_changes_photo_and_mask_together_and_a_strangers_photo_by_its_own_object(tmp_path):
+    root = folders.davis(tmp_path, {"a": 5, "b": 5})
+    for path in (root / "Annotations" / "480p" / "b").iterdir():
+        folders.labels(path, block(0, 0, 8, 1), palette=False, times=255)
+    plain, turned, bar = [one for one in robustness.episodes(root, only=["none", "rot90", "bar"]) if one.draw == "a"]
+    assert plain.targets[0].photo.read().shape == (6, 8, 3)
+    assert turned.targets[0].photo.read().shape == (8, 6, 3)
+    assert np.array_equal(truth(plain), drawn(block(2, 1, 5, 4)))
+    assert np.array_equal(truth(turned), np.rot90(drawn(block(2, 1, 5, 4))))
+    assert (bar.targets[0].photo.read() == plain.targets[0].photo.read()).all()  # a fifth of 3 pixels is none
+    stranger = bar.targets[3].photo.read()
+    assert (stranger != plain.targets[3].photo.read()).any(axis=(0, 2)).tolist() == [False] * 3 + [True] + [False] * 4
+
+
+def test_robustness_takes_perseg_too_and_a_folder_of_both(tmp_path):
+    folders.davis(tmp_path / "both" / "davis", {"a": 5})
+    folders.perseg(tmp_path / "both" / "perseg", {"cat": 2})
+    (tmp_path / "both" / "notes.txt").write_text("no data")
+    flipped = list(robustness.episodes(tmp_path / "both", only=["flip", "flip"]))
+    assert [episode.name for episode in flipped] == ["flip/davis/a", "flip/perseg/cat"]
+    assert names(flipped[0]) == ["00002", "00003", "00004", "perseg_cat_01"]  # each once
+    alone = folders.perseg(tmp_path / "perseg", {"cat": 2, "mug": 2})
+    assert [episode.draw for episode in robustness.episodes(alone, only=["flip"])] == ["cat", "mug"]
+
+
+@pytest.mark.parametrize(
+    ("only", "complaint"),
+    [(["x0.5", "x0.2"], r"no change 'x0\.2'; there are none, x0\.5,"), (["none"], "1 object in .*: robustness needs")],
+)
+def test_robustness_says_what_it_lacks(only, complaint, tmp_path):
+    with pytest.raises(DataError, match=complaint):
+        list(robustness.episodes(folders.davis(tmp_path, {"a": 5}), only=only))
 
 
 def test_a_mosaic_shows_two_videos_side_by_side_and_asks_for_both_objects(tmp_path):
@@ -292,6 +342,7 @@ def test_paco_part_takes_its_folds_from_the_training_list_and_cuts_to_the_object
         (davis.episodes_2017, "no folder JPEGImages/480p"),
         (album.episodes, "no folder JPEGImages/480p"),
         (absence.episodes, "no folder JPEGImages/480p"),
+        (robustness.episodes, "is no folder of DAVIS-2016 .* or PerSeg"),
         (fss.episodes, r"no file splits/test\.txt"),
         (coco20i.episodes, "no folder annotations"),
         (lvis92i.episodes, "no folder coco"),
