@@ -58,7 +58,7 @@ FILES = {
     # the published recipe beside ours; the tracker holds either
     "tracking": (
         {"recipes", "motion", "target_model"},
-        {"official", "refine"},
+        {"official", "refine", "follower"},
         {"ours"},
         {"tracker"},
         {"track"},
