@@ -44,6 +44,8 @@ FILES = {
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
         {"load"},
+        {"video_model"},
+        {"video_memory"},
     ),
     # the paper, a step a file, in the order of its steps
     "method": (
