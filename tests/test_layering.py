@@ -57,11 +57,11 @@ FILES = {
         {"crop_refine"},
         {"official", "ours"},
     ),
-    # the published recipe beside ours; the tracker holds either
+    # the published recipe, ours, a video model's memory: beside each other; the tracker holds any
     "tracking": (
         {"recipes", "motion", "target_model"},
         {"official", "refine", "follower"},
-        {"ours"},
+        {"ours", "propagation"},
         {"tracker"},
         {"track"},
     ),

@@ -19,11 +19,20 @@ from persam.method.recipes import Recipe
 from persam.model import PerSAM
 from persam.sam.memory import as_out_of_memory
 from persam.sam.plain import plain_torch
+from persam.sam.video_model import VideoModel, load_video_model
 from persam.tracking import official
 from persam.tracking.follower import ClipFrame, Follower, apart, given
 from persam.tracking.motion import flow_back
 from persam.tracking.ours import Seen, Track, anchored, follow, learned, without
-from persam.tracking.recipes import PERSAM_VIDEO, AnyTrackingRecipe, OfficialTrackingRecipe, TrackingRecipe, find
+from persam.tracking.propagation import Propagation
+from persam.tracking.recipes import (
+    PERSAM_VIDEO,
+    AnyTrackingRecipe,
+    OfficialTrackingRecipe,
+    PropagationRecipe,
+    TrackingRecipe,
+    find,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -33,10 +42,11 @@ class Tracker:
 
     Args:
         model: finds the objects. Concepts must be its own.
-        recipe: a name of `persam.tracking.recipes.TRACKING_RECIPES`, or the recipe itself.
+        recipe: a name of `persam.tracking.recipes.TRACKING_RECIPES`, or the recipe itself, such as a PropagationRecipe.
 
     Raises:
         TrackingError: there is no such recipe.
+        WeightsError: the recipe's video model cannot be loaded.
 
     >>> tracker = Tracker(persam.load())  # doctest: +SKIP
     >>> result = tracker.step(first, ["rex_mask.png"], names=["rex"])  # doctest: +SKIP
@@ -156,6 +166,11 @@ class Tracker:
 def _follower(model: PerSAM, recipe: AnyTrackingRecipe) -> Follower:
     if isinstance(recipe, OfficialTrackingRecipe):
         return _Published(model, recipe)
+    if isinstance(recipe, PropagationRecipe):
+        video_model = recipe.video_model
+        if not isinstance(video_model, VideoModel):
+            video_model = load_video_model(video_model, device=model.backbone.device)
+        return Propagation(model, video_model)
     return _Ours(model, recipe)
 
 
