@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,7 +92,8 @@ def load_video_model(name_or_folder: str | Path, *, device: str | torch.device =
     """
     target = find_device(device)
     check_source(name_or_folder)
-    transformers = _transformers()
+    import transformers
+
     folder = _local(name_or_folder)
     kind = _kind_of(folder)
     if not hasattr(transformers, f"{kind}Model"):
@@ -108,7 +110,7 @@ def load_video_model(name_or_folder: str | Path, *, device: str | torch.device =
 
 
 def check_source(name_or_folder: str | Path) -> None:
-    """Raises a WeightsError where what is named cannot be a video model, before anything is imported or fetched."""
+    """Raises a WeightsError where it shows, without importing or fetching anything, that this cannot be loaded."""
     path = Path(name_or_folder).expanduser()
     if path.is_dir():
         _kind_of(path)
@@ -122,20 +124,12 @@ def check_source(name_or_folder: str | Path) -> None:
             f"there is no folder {path}. Give the folder of a video model in transformers' layout, or a name at "
             f"Hugging Face with its owner, such as {EXAMPLE}."
         )
+    if find_spec("transformers") is None:
+        raise WeightsError("video models need transformers. Install it: pip install 'persam[sam2]'.")
 
 
 def _is_repository(name: str | Path) -> bool:
     return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name) is not None
-
-
-def _transformers() -> ModuleType:
-    try:
-        import transformers
-    except ImportError as error:
-        raise WeightsError(
-            f"video models need transformers ({error}). Install it: pip install 'persam[sam2]'."
-        ) from error
-    return transformers
 
 
 def _local(name_or_folder: str | Path) -> Path:

@@ -60,5 +60,8 @@ def find(recipe: str | AnyTrackingRecipe) -> AnyTrackingRecipe:
         return recipe
     if recipe not in TRACKING_RECIPES:
         names = ", ".join(TRACKING_RECIPES)
-        raise TrackingError(f"there is no recipe named {recipe!r} for videos. Choose one of: {names}.")
+        raise TrackingError(
+            f"there is no recipe named {recipe!r} for videos. Choose one of: {names}; for a video model, give "
+            "PropagationRecipe(MODEL), or --propagate-with MODEL in the shell."
+        )
     return TRACKING_RECIPES[recipe]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -107,6 +108,7 @@ def test_without_transformers_the_extra_is_named(tmp_path, monkeypatch):
 def test_an_older_transformers_is_named(tmp_path, monkeypatch):
     older = ModuleType("transformers")
     older.__version__ = "4.46.0"  # type: ignore[attr-defined]
+    older.__spec__ = ModuleSpec("transformers", None)
     monkeypatch.setitem(sys.modules, "transformers", older)
     with pytest.raises(WeightsError, match=r"transformers 4.46.0 has no EdgeTamVideoModel"):
         load_video_model(as_config(tmp_path / "own", '{"model_type": "edgetam_video"}'))
