@@ -169,7 +169,7 @@ def _kind_of(folder: Path) -> str:
 def _read(transformers: ModuleType, kind: str, folder: Path) -> Any:
     """The network, in evaluation mode, holding exactly what the folder holds."""
     try:
-        with _quiet(transformers):
+        with torch.random.fork_rng(devices=[]), _quiet(transformers):  # what is drawn in vain is not the caller's
             network, told = getattr(transformers, f"{kind}Model").from_pretrained(
                 folder,
                 local_files_only=True,

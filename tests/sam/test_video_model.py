@@ -127,10 +127,11 @@ def test_no_such_device(tmp_path):
 def test_a_folder_is_loaded_as_it_was_saved_and_quietly(folders, capfd, kind):
     from transformers.utils import logging
 
-    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    before, drawn = (logging.get_verbosity(), logging.is_progress_bar_enabled()), torch.get_rng_state()
     model = load_video_model(folders[kind], device="cpu")
     assert capfd.readouterr() == ("", "")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+    assert torch.equal(torch.get_rng_state(), drawn)
     assert type(model.network).__name__ == f"{kind}Model"
     assert (model.name, model.side, model.device) == (str(folders[kind]), SIDE, torch.device("cpu"))
     saved, loaded = network(kind).state_dict(), model.network.state_dict()
