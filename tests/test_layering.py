@@ -44,6 +44,8 @@ FILES = {
         {"crop", "vit", "nano"},
         {"tiny_vit", "lora"},
         {"load"},
+        {"video_model"},
+        {"video_memory"},
     ),
     # the paper, a step a file, in the order of its steps
     "method": (
@@ -55,11 +57,11 @@ FILES = {
         {"crop_refine"},
         {"official", "ours"},
     ),
-    # the published recipe beside ours; the tracker holds either
+    # the published recipe, ours, a video model's memory: beside each other; the tracker holds any
     "tracking": (
         {"recipes", "motion", "target_model"},
-        {"official", "refine"},
-        {"ours"},
+        {"official", "refine", "follower"},
+        {"ours", "propagation"},
         {"tracker"},
         {"track"},
     ),

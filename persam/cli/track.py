@@ -35,14 +35,20 @@ def track(options: argparse.Namespace) -> int:
     import persam
     from persam.io.track_folder import NO_PYAV, TrackFolder
     from persam.io.video import open_video
-    from persam.tracking.recipes import find
+    from persam.sam.video_model import check_source, load_video_model
+    from persam.tracking.recipes import AnyTrackingRecipe, PropagationRecipe, find
 
     _check(options)
-    recipe = find(options.video_recipe)
+    recipe: AnyTrackingRecipe
+    if options.video_model is None:
+        recipe = find(options.video_recipe)
+    else:
+        check_source(options.video_model)
+        recipe = PropagationRecipe(options.video_model)
     clip = open_video(options.inputs[0], max_side=options.max_side)
     places = _places(options, clip)
     objects = _objects(options, clip)
-    words = _words(options, clip, objects)
+    words = _words(options, clip, objects) | {"recipe": recipe.name}
 
     def folder_of(model: "PerSAM | None" = None) -> TrackFolder:
         return TrackFolder(
@@ -63,6 +69,10 @@ def track(options: argparse.Namespace) -> int:
     if folder.overlay_missing:
         say(NO_PYAV)
     model = load_model_of(options, objects.given[0]) if objects.are_concepts else load_model(options)
+    if isinstance(recipe, PropagationRecipe):
+        video_model = load_video_model(options.video_model, device=options.device)
+        recipe = PropagationRecipe(video_model)
+        words |= {"video_model": video_model.name, "video_weights": video_model.fingerprint}
     folder = folder_of(model)
     results = persam.track(
         clip,
@@ -103,7 +113,6 @@ def _words(options: argparse.Namespace, clip: "Video", objects: _Objects) -> dic
         "size": list(clip.size_hw),
         "objects": objects.names,
         "learned": learned,
-        "recipe": options.video_recipe,
     }
 
 

@@ -76,4 +76,12 @@ def track_options(track: argparse.ArgumentParser) -> None:
         const="persam_video_fast",
         help="short for --recipe persam_video_fast: one encoding a frame instead of two",
     )
+    recipes.add_argument(
+        "--propagate-with",
+        dest="video_model",
+        metavar="MODEL",
+        help="instead of a recipe, SAM 2.1 or EdgeTAM carries the masks, and concepts start it: a folder in "
+        "transformers' layout, or a name at Hugging Face such as facebook/sam2.1-hiera-tiny, fetched once "
+        "(needs persam[sam2])",
+    )
     network_options(track, model_help="; with --concept: the one it was learned with")

@@ -100,12 +100,17 @@ def with_weights(build: Callable[[], Network], tensors: Mapping[str, Tensor]) ->
             f"these weights do not fit: {'; '.join(filter(None, complaints))}. Give the whole state dict of one "
             "promptable SAM (image_encoder.*, prompt_encoder.*, mask_decoder.*), without other parts."
         )
-    if damaged := [name for name, value in tensors.items() if not _is_plausible(value)]:
-        told = _complaint("with NaN or huge values", damaged)
-        raise WeightsError(f"these weights are damaged, or their training went astray: {told}. Copy the file again.")
+    check_values(tensors)
     exact = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     network.load_state_dict(exact, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Raises a WeightsError where a tensor holds what no weight is."""
+    if damaged := [name for name, value in tensors.items() if not _is_plausible(value)]:
+        told = _complaint("with NaN or huge values", damaged)
+        raise WeightsError(f"these weights are damaged, or their training went astray: {told}. Copy the file again.")
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -125,10 +130,15 @@ def whole_fingerprint(network: nn.Module) -> str:
 
 
 def _digest(network: nn.Module, part: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for value in (network.pixel_mean, network.pixel_std):
-        digest.update(torch.as_tensor(value, dtype=torch.float32).flatten().cpu().numpy().tobytes())
-    for name, tensor in sorted(part.state_dict().items()):
+    pixels = (network.pixel_mean, network.pixel_std)
+    start = b"".join(torch.as_tensor(one, dtype=torch.float32).flatten().cpu().numpy().tobytes() for one in pixels)
+    return digest_of_tensors(part.state_dict(), start)
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor], start: bytes = b"") -> str:
+    """Sixteen hexadecimal digits of names, shapes and an even sample of the values, after `start`."""
+    digest = hashlib.sha256(start)
+    for name, tensor in sorted(tensors.items()):
         values = tensor.detach().reshape(-1)
         sample = values[:: max(1, len(values) // SAMPLED)]
         digest.update(f"{name} {_shape(tensor)} ".encode())

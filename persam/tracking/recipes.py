@@ -1,8 +1,10 @@
-"""How a video can be tracked: the published scripts, which have no settings, and ours."""
+"""How a video can be tracked: ours, the published scripts, which have no settings, and by a video model's memory."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from persam.errors import TrackingError
+from persam.sam.video_model import VideoModel
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,19 @@ class OfficialTrackingRecipe:
     tune: bool
 
 
-AnyTrackingRecipe = TrackingRecipe | OfficialTrackingRecipe
+@dataclass(frozen=True, eq=False)
+class PropagationRecipe:
+    """SAM 2.1 or EdgeTAM carries the masks (`tracking.propagation`); ours says where an object is to begin with.
+
+    video_model: as `persam.sam.video_model.load_video_model` gives it, or the folder or name that it takes.
+    name: what messages call it.
+    """
+
+    video_model: str | Path | VideoModel
+    name: str = "propagation"
+
+
+AnyTrackingRecipe = TrackingRecipe | OfficialTrackingRecipe | PropagationRecipe
 
 PERSAM_VIDEO = TrackingRecipe()
 PERSAM_VIDEO_FAST = TrackingRecipe("persam_video_fast", crop_refine=False)
@@ -42,9 +56,12 @@ def find(recipe: str | AnyTrackingRecipe) -> AnyTrackingRecipe:
     Raises:
         TrackingError: there is no recipe of that name.
     """
-    if isinstance(recipe, TrackingRecipe | OfficialTrackingRecipe):
+    if isinstance(recipe, AnyTrackingRecipe):
         return recipe
     if recipe not in TRACKING_RECIPES:
         names = ", ".join(TRACKING_RECIPES)
-        raise TrackingError(f"there is no recipe named {recipe!r} for videos. Choose one of: {names}.")
+        raise TrackingError(
+            f"there is no recipe named {recipe!r} for videos. Choose one of: {names}; for a video model, give "
+            "PropagationRecipe(MODEL), or --propagate-with MODEL in the shell."
+        )
     return TRACKING_RECIPES[recipe]

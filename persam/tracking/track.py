@@ -41,7 +41,8 @@ def track(
         objects: where the objects are in frame `start`: a mask or a prompt as for `PerSAM.learn`, or a list of them;
             or what they are: one Concept or several, for which no frame needs a mask.
         model: a name or path as for `persam.load`, or a loaded PerSAM.
-        recipe: a name of `persam.tracking.recipes.TRACKING_RECIPES`, or the recipe itself.
+        recipe: a name of `persam.tracking.recipes.TRACKING_RECIPES`, or the recipe itself; with
+            `PropagationRecipe("facebook/sam2.1-hiera-tiny")` SAM 2.1 carries the masks, and concepts start it.
         names: what results call the objects that masks show; "object 1" and so on when not given.
         start: the frame to begin with; the first when not given, or backward the last.
         stop: the frame to end before; backward, the last frame to track.

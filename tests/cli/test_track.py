@@ -1,5 +1,6 @@
 """`persam track`: words to objects and frames, what is left in the folder, and runs that end early."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.colour import BLUE, colour_model, mask, photo
 from tests.io.clips import cut
 from tests.io.clips import write as video_file
 from tests.io.made import image, segmentation
+from tests.sam.video_models import KINDS, save
 
 START = (6, 20, 25, 39)
 
@@ -295,3 +297,26 @@ def test_the_demo_leaves_a_video_and_masks(tmp_path):
         "manifest.json",
     }
     assert {path.name for path in (tmp_path / "out/masks").iterdir()} == {"0.png", "1.png", "2.png"}
+
+
+@pytest.mark.usefixtures("walk", "no_model")
+def test_a_video_model_that_is_none_is_said_before_a_model_is_loaded(persam):
+    code, out, err = persam("track walk rex.png -o out --propagate-with walk")
+    assert (code, out) == (2, "")
+    assert "walk is no model in transformers' layout" in err
+    assert not Path("out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("colours", "walk")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_video_model_carries_the_masks(persam, kind):
+    save(kind, Path("tiny"))
+    code, out, err = persam("track walk rex.png -o out --propagate-with tiny --no-overlay")
+    assert code == 0, err
+    assert [record["frame"] for record in records(out)] == list("012345")
+    assert {one["id"] for record in records(out) for one in record["objects"]} == {1}
+    assert files_in("out/masks") == {f"{n}.png" for n in range(6)}
+    settings = json.loads(Path("out/manifest.json").read_text())["settings"]
+    assert (settings["recipe"], settings["video_model"]) == ("propagation", "tiny")
+    assert len(settings["video_weights"]) == 16

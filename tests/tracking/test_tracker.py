@@ -6,7 +6,7 @@ import torch
 
 import persam
 from persam.errors import MaskError, OutOfMemoryError, TrackingError
-from persam.tracking.tracker import Tracker
+from persam.tracking.tracker import Tracker, _Ours
 from tests.colour import BLUE, GREEN, RED, colour_model, mask, photo
 
 HERE, THERE = (6, 20, 25, 39), (36, 40, 55, 59)
@@ -111,7 +111,8 @@ def test_what_a_correction_gives_to_one_object_is_taken_from_the_others():
     first = tracker.step(two(), [both, mask(at_xyxy=(0, 0, 3, 3))], names=["red", "blue"])
     right = tracker.correct(first, mask(at_xyxy=THERE), concept="blue")
     assert (right["red"].mask == mask(at_xyxy=HERE)).all()
-    red = tracker._tracks[0]
+    assert isinstance(tracker._follower, _Ours)
+    red = tracker._follower.tracks[0]
     assert (red.logits > 0).sum() == mask(at_xyxy=HERE).sum()  # what the next frame starts from
 
 
