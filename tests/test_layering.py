@@ -49,7 +49,7 @@ FILES = {
     ),
     # the paper, a step a file, in the order of its steps
     "method": (
-        {"recipes", "calibration", "scales"},
+        {"recipes", "calibration", "scales", "light"},
         {"prototypes"},
         {"verify", "prompts"},
         {"concept"},

@@ -5,6 +5,8 @@ import numpy as np
 
 from training.masks import box_xyxy
 
+TURNED, RELIT = 0.3, 0.4  # how often another view is turned by a quarter or a half, or in quite another light
+
 
 def jitter_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """With other saturation, contrast, brightness and tint, at times blurred; one image in five as it was."""
@@ -70,12 +72,13 @@ def motion_blur(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def other_view(rgb: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The object from another side, as far as a flat photo has one: photo (h w 3) and mask (h w, bool).
 
-    Rotated, sheared, stretched and in perspective, perhaps mirrored, smaller, occluded, with an inexact mask, with
-    other colours, blurred and compressed.
+    Rotated, sheared, stretched and in perspective, perhaps mirrored, turned by a quarter or a half, smaller, occluded,
+    with an inexact mask, with other colours, in another light, blurred and compressed.
     """
     x0, y0, x1, y1 = box_xyxy(mask)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
-    angle = np.deg2rad(rng.normal(0, 10))
+    quarters = rng.integers(1, 4) if rng.random() < TURNED else 0
+    angle = np.deg2rad(rng.normal(0, 10) + 90 * quarters)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shear = np.array([[1, rng.normal(0, 0.15)], [0, 1]])
     stretch = np.diag(np.exp(rng.normal(0, 0.15, 2)) * [rng.choice([-1, 1]), 1])
@@ -91,6 +94,8 @@ def other_view(rgb: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> t
         changed = change(shown, rng) if shown.any() and rng.random() < 0.4 else shown
         shown = changed if changed.any() else shown
     picture = jitter_colour(picture, rng)
+    if rng.random() < RELIT:
+        picture = change_light(picture, rng)
     if rng.random() < 0.25:
         picture = motion_blur(picture, rng)
     if rng.random() < 0.3:

@@ -25,12 +25,12 @@ from persam.sam.backbone import SamBackbone
 from persam.sam.nano import IDENTITY_WIDTH, build, from_tensors
 from training.archive import Photos
 from training.augment import other_view
-from training.mix import CROWDS
+from training.mix import EVERYDAY
 from training.scenes import draw_object
 from training.weights import save
 
 HEAD = "image_encoder.identity.weight"
-VIEWS = 4  # of an object: the photo, and three other views
+VIEWS = 4  # of an object: the photo, and three other views of it, or of another photo in turn with it
 BATCH, LOOK_ALIKES = 32, 8  # objects a step, drawn in groups of so many look-alikes
 NEIGHBOURS = 30
 FIELDS = ("step", "loss", "held_out_auroc")
@@ -86,8 +86,8 @@ def gather(backbone: SamBackbone, photos: Photos, count: int, *, seed: int) -> O
     while len(found) < count:
         rng = np.random.default_rng([seed, number])
         number += 1
-        rgb, mask = draw_object(photos, rng, CROWDS, smallest=0.015)
-        views = [(rgb, mask), *(other_view(rgb, mask, rng) for _ in range(VIEWS - 1))]
+        photographed = draw_object(photos, rng, EVERYDAY, smallest=0.015)
+        views = [photographed[0], *(other_view(*photographed[i % len(photographed)], rng) for i in range(1, VIEWS))]
         described = [one for one in describe(backbone, views, CALIBRATION) if one is not None]
         if len(described) == VIEWS:
             found.append([replace(one, features=one.features.half()) for one in described])

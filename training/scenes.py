@@ -64,12 +64,15 @@ def _two_photos(photos: Photos, rng: np.random.Generator, objects: int) -> tuple
 
 def draw_object(
     photos: Photos, rng: np.random.Generator, mix: Mix, *, smallest: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """A photo (h w 3) and the mask (h w, bool) of a thing in it that covers at least that share of it."""
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A photo (h w 3) and the mask (h w, bool) of a thing that covers at least that share of it; perhaps two photos."""
     while True:
-        subject = _things(photos, rng, 1, mix)
-        if subject.masks[0].mean() >= smallest:
-            return subject.rgb, subject.masks[0] > 0
+        if mix.another_photo and photos.pairs and rng.random() < mix.another_photo:
+            subjects = list(_two_photos(photos, rng, 1))
+        else:
+            subjects = [_things(photos, rng, 1, mix)]
+        if all(subject.masks[0].mean() >= smallest for subject in subjects):
+            return [(subject.rgb, subject.masks[0] > 0) for subject in subjects]
 
 
 def _things(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) -> Subject:

@@ -2,7 +2,8 @@
 
 Where an object is, and whether it is this one, are asked at different distances. To locate it, patches of the whole
 image are compared, and another car's look the same. To verify it, both images are cropped tightly around the object, so
-that it has the same size in both and many patches, and its parts must match one to one.
+that it has the same size in both and many patches, and its parts must match one to one. What the light was
+says nothing about the object, so every crop is seen as in white light and brightly (`method.light`).
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from persam.geometry import box_of, patch_cover
 from persam.method.calibration import Calibration
+from persam.method.light import evenly_lit
 from persam.method.prototypes import Patches, cluster, patch_similarity
 from persam.sam.backbone import Backbone
-from persam.sam.crop import Crop, encode_crops
+from persam.sam.crop import Crop
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
@@ -72,8 +74,9 @@ def encode_objects(
         None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
         for box, (_, mask) in zip(boxes, objects, strict=True)
     ]
-    seen = [(rgb, crop) for (rgb, _), crop in zip(objects, crops, strict=True) if crop is not None]
-    embeddings = iter(encode_crops(backbone, seen) if seen else ())
+    seen = [(*one, crop) for one, crop in zip(objects, crops, strict=True) if crop is not None]
+    pixels = [evenly_lit(rgb, mask, crop.slices) for rgb, mask, crop in seen]
+    embeddings = iter(backbone.encode(pixels, fills=[crop.fill for _, _, crop in seen]) if seen else ())
     return [
         None if crop is None else (next(embeddings), mask[crop.slices])
         for crop, (_, mask) in zip(crops, objects, strict=True)

@@ -128,7 +128,7 @@ def test_one_find_a_concept_in_the_order_asked(backbone):
 def test_what_is_not_there_keeps_its_best_guess(backbone):
     (find,) = segmented(backbone, photo(colour=BLUE), taught(backbone), max_instances=3)
     assert not find.present
-    assert find.presence < 0.01
+    assert find.presence < 0.2
     assert find.inside.any()
 
 

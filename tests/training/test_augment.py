@@ -69,8 +69,23 @@ def test_motion_blur_is_along_one_line_and_keeps_the_light():
     assert max(lengths) <= 2 * 401 // 80 + 1
 
 
+def test_other_views_are_turned_and_in_another_light_at_times():
+    rgb = np.full((60, 60, 3), (40, 60, 50), np.uint8)
+    rgb[20:30, 10:50] = (210, 160, 110)
+    mask = (rgb[..., 0] == 210).copy()
+    upright, dark = 0, 0
+    for seed in range(60):
+        again, shown = augment.other_view(rgb, mask, np.random.default_rng(seed))
+        left, top, right, bottom = box_xyxy(shown)
+        upright += bottom - top > right - left
+        dark += again[shown].max(1).mean() < 90
+    assert 3 < upright < 25
+    assert 1 < dark < 20
+
+
 def test_another_view_shows_the_same_object(monkeypatch):
     monkeypatch.setattr(augment, "jitter_colour", lambda rgb, rng: rgb)
+    monkeypatch.setattr(augment, "RELIT", 0.0)
     drawn = PHOTOS[2]
     rgb, mask = picture(drawn), plane(drawn.boxes[0]) > 0
     sizes = []

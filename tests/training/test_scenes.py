@@ -123,6 +123,17 @@ def test_the_two_views_may_be_two_photos_of_the_same_things(tmp_path):
         assert [sizes[round(a)] for a in here] == [round(a) for a in there]
 
 
+def test_a_thing_may_be_drawn_with_another_photo_of_it(tmp_path):
+    drawn = (
+        Drawn("render_001", (LEFT, RIGHT), group="shelf", same=(None, 1)),
+        Drawn("render_003", (HORSE,), group="shelf", same=(1,)),
+    )
+    photos = Photos([write_archive(tmp_path / "pairs.zip", drawn)], held_out=False)
+    mix = Mix(SOURCE_SHARES, {"whole": 1.0}, another_photo=1.0)
+    shown = scenes.draw_object(photos, np.random.default_rng(0), mix, smallest=0.1)
+    assert [int(mask.sum()) for _, mask in shown] == [area(RIGHT), area(HORSE)]
+
+
 def area(box: tuple[int, int, int, int]) -> int:
     return int(plane(box).sum())
 
@@ -182,10 +193,10 @@ def test_shares_of_a_mix_sum_to_one_and_name_what_there_is(mix):
 
 def test_a_thing_is_drawn_from_the_photos_that_have_one_large_enough(photos):
     for seed in range(10):
-        rgb, mask = scenes.draw_object(photos, np.random.default_rng(seed), SINGLES, smallest=0.2)
+        [(rgb, mask)] = scenes.draw_object(photos, np.random.default_rng(seed), SINGLES, smallest=0.2)
         assert rgb.shape == (HEIGHT, WIDTH, 3)
         assert mask.dtype == bool
         assert mask.mean() >= 0.2
         assert rgb[mask].max(1).mean() > 150 > rgb[~mask].min(1).mean()  # light things on dark ground
     drawn = [scenes.draw_object(photos, np.random.default_rng(seed), SINGLES, smallest=0.0) for seed in range(20)]
-    assert min(mask.mean() for _, mask in drawn) < 0.2
+    assert min(mask.mean() for [(_, mask)] in drawn) < 0.2
