@@ -76,8 +76,9 @@ def predictor(model: PerSAM) -> Predict:
 def _learned(model: PerSAM, episode: Episode) -> Concept | None:
     photos = [reference.photo.read() for reference in episode.references]
     masks = [reference.mask.read() for reference in episode.references]
+    others = [(other.photo.read(), other.mask.read()) for other in episode.not_this]
     try:
-        return model.learn(photos, masks, name=episode.name)
+        return model.learn(photos, masks, not_this=others, name=episode.name)
     except (ConceptError, MaskError):
         return None
 
