@@ -44,7 +44,7 @@ def command_line() -> argparse.ArgumentParser:
 
     segment = _command(commands, "segment", "find an object in photos", SEGMENT_HELP)
     segment.usage = (
-        "persam segment REF MASK [--not PHOTO MASK]... TARGET... -o OUT\n"
+        "persam segment REF MASK TARGET... -o OUT\n"
         "       persam segment --concept FILE [--concept FILE]... TARGET... -o OUT"
     )
     segment.epilog = "example: persam segment rex.jpg rex_mask.png album/ -o found"
