@@ -52,6 +52,7 @@ def segment(
     ref_mask: Any,
     targets: Any,
     *,
+    not_this: Any = (),
     model: str | Path | PerSAM = "nano",
     recipe: str | AnyRecipe | None = None,
     max_instances: int = 1,
@@ -65,6 +66,7 @@ def segment(
         ref_mask: its mask (or Box, Points, Polygon, Scribble), or a list, one an image.
         targets: one image, a list, a folder, a glob, or an iterator. For an album that does not fit in memory as
             results, `PerSAM.segment` yields them one by one.
+        not_this: counter-examples, pairs of an image and a mask, as for `PerSAM.learn`.
         model: a name or path as for `load`, or a loaded PerSAM.
         recipe: name or Recipe; the model's own when None.
         max_instances: at most so many of it in an image, the most similar first.
@@ -80,5 +82,5 @@ def segment(
     ((480, 640), True)
     """
     ready = model if isinstance(model, PerSAM) else load(model, device=device)
-    concept = ready.learn(ref_img, ref_mask, recipe=recipe)
+    concept = ready.learn(ref_img, ref_mask, not_this=not_this, recipe=recipe)
     return list(ready.segment(targets, concept, max_instances=max_instances, on_error=on_error))

@@ -15,7 +15,7 @@ from persam.io.masks import object_name, read_labels
 from persam.io.results import ImageResult
 from persam.method import official, ours
 from persam.method.calibration import Calibration, calibration_of
-from persam.method.concept import Concept, Reference, checked_name, owned
+from persam.method.concept import Concept, Reference, check_apart, checked_name, owned
 from persam.method.find import Find, result_of
 from persam.method.prompts import reference_mask
 from persam.method.recipes import OFFICIAL_PERSAM_F, PERSAM, AnyRecipe, OfficialRecipe, Recipe, find
@@ -62,7 +62,13 @@ class PerSAM:
     @plain_torch()
     @as_out_of_memory("learning a concept")
     def learn(
-        self, images: Any, masks: Any, *, name: object = "object", recipe: str | AnyRecipe | None = None
+        self,
+        images: Any,
+        masks: Any,
+        *,
+        not_this: Any = (),
+        name: object = "object",
+        recipe: str | AnyRecipe | None = None,
     ) -> Concept:
         """The concept of the object that the masks show (section 3.2, target features). Nothing is trained.
 
@@ -71,12 +77,16 @@ class PerSAM:
                 tensors.
             masks: for each image, the object's mask (with words such as `persam.Mask("labels.png", label=3)` where the
                 file holds more), or a Box, Points, Polygon or Scribble, or their text form.
+            not_this: counter-examples, pairs of an image and the mask of what may be taken for the object and is not
+                it. What resembles one of them more than the object is not present.
             name: what results call the object.
             recipe: name or Recipe; with `tune` it fits PerSAM-F's two weights too.
 
         Raises:
-            ImageError, MaskError: an image or a mask cannot be used; the message says why.
+            ImageError, MaskError: an image or a mask cannot be used; the message says why. Or a counter-example is the
+                object of a reference itself.
             ConceptError: the name is not text.
+            PerSAMError: there are counter-examples, and the recipe verifies nothing or the model is not calibrated.
         """
         photos, marks, called = _listed(images), _listed(masks), checked_name(name)
         if len(photos) != len(marks) or not photos:
@@ -90,13 +100,17 @@ class PerSAM:
                 f"{_counted(len(photos), 'reference photo')} came with {_counted(len(marks), 'mask')}: "
                 "give one mask a photo."
             )
+        others = _pairs(not_this)
+        photos, marks = [*photos, *(photo for photo, _ in others)], [*marks, *(mark for _, mark in others)]
         pixels = [read_image(photo) for photo in photos]
         embedding = self.backbone.encode(pixels)
-        references = [
+        shown = [
             self._reference(rgb, embedding[number], mark, photo)
             for number, (rgb, mark, photo) in enumerate(zip(pixels, marks, photos, strict=True))
         ]
-        return self._learn([(called, references)], recipe)[0]
+        references, against = shown[: len(shown) - len(others)], shown[len(shown) - len(others) :]
+        check_apart(references, against)
+        return self._learn([(called, references)], recipe, against)[0]
 
     @torch.inference_mode()
     @plain_torch()
@@ -222,12 +236,17 @@ class PerSAM:
         return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, photo=image, **_named(image)))
 
     def _learn(
-        self, objects: Sequence[tuple[str, Sequence[Reference]]], recipe: str | AnyRecipe | None
+        self,
+        objects: Sequence[tuple[str, Sequence[Reference]]],
+        recipe: str | AnyRecipe | None,
+        not_this: Sequence[Reference] = (),
     ) -> list[Concept]:
         chosen = self.recipe if recipe is None else find(recipe)
         if isinstance(chosen, OfficialRecipe):
+            if not_this:
+                raise PerSAMError(f"{chosen.name!r} knows no counter-examples. Take the recipe 'persam', or give none.")
             return [official.learn(own, chosen, name=name, backbone=self.backbone) for name, own in objects]
-        return ours.learn(objects, chosen, backbone=self.backbone, calibration=self.calibration)
+        return ours.learn(objects, chosen, backbone=self.backbone, calibration=self.calibration, not_this=not_this)
 
 
 def _named(image: Any) -> dict[str, str]:
@@ -237,6 +256,12 @@ def _named(image: Any) -> dict[str, str]:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _pairs(not_this: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(not_this, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in not_this):
+        raise MaskError("not_this is a list of pairs, a photo and a mask each: not_this=[(photo, mask)].")
+    return [(photo, mark) for photo, mark in not_this]
 
 
 def _listed(values: Any) -> Sequence[Any]:

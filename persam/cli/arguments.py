@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from persam.cli import bench, dreambooth
-from persam.cli.option_groups import existing_options, json_option, mask_options, model_options, network_options
+from persam.cli.option_groups import (
+    existing_options,
+    json_option,
+    mask_options,
+    model_options,
+    network_options,
+    not_option,
+)
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 from persam.cli.track_options import track_options
 
@@ -77,16 +84,21 @@ def command_line() -> argparse.ArgumentParser:
     )
     json_option(segment)
     segment.add_argument("--recursive", action="store_true", help="search the folders in TARGET folders too")
+    not_option(segment)
     mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
     model_options(segment, model_help="; with --concept: the one it was learned with")
 
     track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
     learn = _command(commands, "learn", "learn an object from photos and save it", LEARN_HELP)
-    learn.usage = "persam learn REF MASK [REF MASK]... -o FILE\n       persam learn REF LABELS --each -o FOLDER"
+    learn.usage = (
+        "persam learn REF MASK [REF MASK]... [--not PHOTO MASK]... -o FILE\n"
+        "       persam learn REF LABELS --each -o FOLDER"
+    )
     learn.epilog = "example: persam learn rex1.jpg rex1_mask.png rex2.jpg box:40,60,300,410 -o rex.safetensors"
     learn.add_argument("inputs", nargs="+", metavar="REF MASK", help=argparse.SUPPRESS)
     learn.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the concept's file")
+    not_option(learn)
     mask_options(
         learn,
         each="every object that MASK holds (a map of labels with 0 background and 255 undecided, colours, shapes) is "

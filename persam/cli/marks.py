@@ -23,6 +23,11 @@ def check_mask_words(options: argparse.Namespace) -> None:
         raise PerSAMError(f"--each takes every object as it is: leave --{chosen[0]} away.")
     if options.label is not None and options.alpha:
         raise PerSAMError("--label chooses by value and --alpha by transparency: give one of them.")
+    if getattr(options, "not_this", None):
+        if options.each:
+            raise PerSAMError("--each learns several objects, and --not belongs to one: learn them one by one.")
+        if getattr(options, "concepts", None):
+            raise PerSAMError("a concept keeps the counter-examples it was learned with: leave --not away.")
     if (chosen or options.each) and getattr(options, "concepts", None):
         raise PerSAMError(f"a concept needs no mask: leave --{chosen[0] if chosen else 'each'} away.")
 
@@ -59,10 +64,21 @@ def references_of(options: argparse.Namespace, pairs: Sequence[str]) -> list[tup
     return [_reference(options, image, mask) for image, mask in zip(pairs[::2], pairs[1::2], strict=True)]
 
 
-def learned(model: "PerSAM", references: Sequence[tuple[Any, Any]], name: str) -> "Concept":
+def counter_examples_of(options: argparse.Namespace) -> list[tuple[Any, Any]]:
+    """Photos and masks of --not, read as the references are."""
+    return references_of(options, words_of_not(options))
+
+
+def words_of_not(options: argparse.Namespace) -> list[str]:
+    return [word for pair in options.not_this for word in pair]
+
+
+def learned(
+    model: "PerSAM", references: Sequence[tuple[Any, Any]], name: str, not_this: Sequence[tuple[Any, Any]] = ()
+) -> "Concept":
     images, masks = ([pair[part] for pair in references] for part in (0, 1))
     with warned_already():
-        return model.learn(images, masks, name=name)
+        return model.learn(images, masks, not_this=not_this, name=name)
 
 
 def learned_each(model: "PerSAM", rgb: Any, masks: dict[str, Any]) -> "list[Concept]":

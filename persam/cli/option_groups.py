@@ -36,6 +36,19 @@ def mask_options(command: argparse.ArgumentParser, *, each: str | None = None) -
     command.add_argument("--alpha", action="store_true", help="MASK is its transparency, whatever its colours say")
 
 
+def not_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--not",
+        dest="not_this",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("PHOTO", "MASK"),
+        help="what may be taken for the object and is not it, such as its twin: what resembles that more does not "
+        "count as found; give it again for more",
+    )
+
+
 def json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON lines on a terminal too, instead of a table")
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from persam.cli.marks import (
     check_mask_words,
+    counter_examples_of,
     learned,
     learned_each,
     read_each_of,
     references_of,
+    words_of_not,
 )
 from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
 from persam.cli.shell import (
@@ -71,12 +73,13 @@ def segment(options: argparse.Namespace) -> int:
         concepts = learned_each(model, rgb, masks)
     else:
         name = Path(options.inputs[0]).stem
-        folder = _folder(options, [name], options.inputs[:2])
-        references = references_of(options, options.inputs[:2])
+        folder = _folder(options, [name], [*options.inputs[:2], *words_of_not(options)])
+        references, others = references_of(options, options.inputs[:2]), counter_examples_of(options)
         words |= {"recipe": options.recipe or "persam", "learned": digest_of_marks(references)}
+        words |= {"not_this": digest_of_marks(others)} if others else {}
         _prepare(folder, words, album)
         model = load_model(options)
-        concepts = [learned(model, references, name)]
+        concepts = [learned(model, references, name, others)]
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
 
@@ -158,16 +161,18 @@ def learn(options: argparse.Namespace) -> int:
     if options.each:
         files = _learn_each(options)
     else:
-        check_concept_file(options.output, files_of(options, options.inputs))
-        references = references_of(options, options.inputs)
-        concept = learned(load_model(options), references, options.name or options.output.stem)
+        check_concept_file(options.output, files_of(options, [*options.inputs, *words_of_not(options)]))
+        references, others = references_of(options, options.inputs), counter_examples_of(options)
+        concept = learned(load_model(options), references, options.name or options.output.stem, others)
         files = [(concept, concept.save(options.output))]
     for concept, path in files:
-        size = path.stat().st_size
+        size, count = path.stat().st_size, concept.counter_examples
         if sys.stdout.isatty() and not options.json:
-            print(printable(f"{concept.name}: {path} ({size / 1000:.0f} kB)", sys.stdout))
+            against = f", {count} counter-example{'s' if count > 1 else ''}" if count else ""
+            print(printable(f"{concept.name}: {path} ({size / 1000:.0f} kB{against})", sys.stdout))
         else:
-            print(json.dumps({"concept": concept.name, "file": str(path), "bytes": size}))
+            told = {"concept": concept.name, "file": str(path), "bytes": size}
+            print(json.dumps(told | ({"counter_examples": count} if count else {})))
     return 0
 
 

@@ -74,10 +74,11 @@ within the masks: what is around it does not count. Fidelity compares runs on on
 EVAL_HELP = """\
 Measure recipes on a benchmark: predictions into files, scores from the files, rows into a CSV, a picture to look at.
 
-  NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and four protocols of our
-          own on DAVIS-2016's folder: album (a video as four photos), absence (does it say "not here"?), mosaic (two
-          videos side by side: does a tracker keep their objects apart?) and robustness (are darker, turned or smaller
-          photos judged the same? PerSeg's folder will do too, or one that holds both)
+  NAME    perseg, davis2016, davis2017, fss1000, coco20i, lvis92i, pascal_part, paco_part; and protocols of our own on
+          DAVIS-2016's folder: album (a video as four photos), absence (does it say "not here"?), lookalikes (of
+          another car?), counter_examples (the same, shown the other car once), mosaic (two videos side by side: does
+          a tracker keep their objects apart?) and robustness (are darker, turned or smaller photos judged the same?
+          PerSeg's folder will do too, or one that holds both)
 
 A run that was stopped goes on where it was. Predictions made by other code, weights or settings are never reused.
 `persam eval calibrate` fits a model's calibration instead: without one, nothing is ever refused."""

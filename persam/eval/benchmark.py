@@ -19,7 +19,19 @@ from PIL import Image
 
 from persam.errors import DataError, PerSAMError
 from persam.eval import scores
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg, robustness
+from persam.eval.datasets import (
+    absence,
+    album,
+    coco20i,
+    davis,
+    fss,
+    lookalikes,
+    lvis92i,
+    mosaic,
+    parts,
+    perseg,
+    robustness,
+)
 from persam.eval.episodes import Answer, Episode, Prediction
 from persam.eval.scores import Metrics, Row
 from persam.eval.table import append_rows, provenance
@@ -86,6 +98,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "mosaic": Benchmark(mosaic.episodes, scores.measure_mosaic, of_video=True),
     "absence": Benchmark(absence.episodes, scores.measure_presence, overall=scores.measure_fitted_presence),
     "robustness": Benchmark(robustness.episodes, scores.measure_changed, options=("only",), by="changes"),
+    "lookalikes": Benchmark(lookalikes.episodes, scores.measure_lookalikes),
+    "counter_examples": Benchmark(lookalikes.episodes_with_counter_examples, scores.measure_lookalikes),
 }
 
 
@@ -265,7 +279,8 @@ def _answers_of(episodes: Sequence[Episode], folder: Path) -> Iterator[Answer]:
 
 
 def _outline(episode: Episode, root: Path) -> list[object]:
-    photos = [reference.photo for reference in episode.references] + [target.photo for target in episode.targets]
+    shown = [reference.photo for reference in (*episode.references, *episode.not_this)]
+    photos = shown + [target.photo for target in episode.targets]
     places = [[photo.path.relative_to(root).as_posix(), photo.crop_xyxy] for photo in photos]
     beside = [photo.beside.relative_to(root).as_posix() for photo in photos if photo.beside is not None]
     return [episode.name, places, [target.name for target in episode.targets], *beside]

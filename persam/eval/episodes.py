@@ -140,6 +140,7 @@ class Episode:
     draw: tells apart the episodes of one object (the few-shot benchmarks draw many); empty when there is one.
     together: episodes with the same mark follow each other, have the same photos as targets and are asked at once:
         the objects of a video, the references of an album. Empty for an episode on its own.
+    not_this: counter-examples, of what is not the object.
     """
 
     object: str
@@ -147,6 +148,7 @@ class Episode:
     targets: tuple[Target, ...]
     draw: str = ""
     together: str = ""
+    not_this: tuple[Reference, ...] = ()
 
     @property
     def name(self) -> str:

@@ -61,11 +61,11 @@ def predictor(model: PerSAM) -> Predict:
     """
 
     @lru_cache(maxsize=1)  # the same object again, under another change, is not learned again
-    def learned(references: tuple[Reference, ...]) -> Concept | None:
-        return _learned(model, references)
+    def learned(references: tuple[Reference, ...], not_this: tuple[Reference, ...]) -> Concept | None:
+        return _learned(model, references, not_this)
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
-        concepts = [_named(learned(episode.references), episode.name) for episode in episodes]
+        concepts = [_named(learned(episode.references, episode.not_this), episode.name) for episode in episodes]
         known = [concept for concept in concepts if concept is not None]
         for target in episodes[0].targets:
             started = time.perf_counter()
@@ -78,11 +78,12 @@ def predictor(model: PerSAM) -> Predict:
     return predict
 
 
-def _learned(model: PerSAM, references: Sequence[Reference]) -> Concept | None:
+def _learned(model: PerSAM, references: Sequence[Reference], not_this: Sequence[Reference]) -> Concept | None:
     photos = [reference.photo.read() for reference in references]
     masks = [reference.mask.read() for reference in references]
+    others = [(other.photo.read(), other.mask.read()) for other in not_this]
     try:
-        return model.learn(photos, masks)
+        return model.learn(photos, masks, not_this=others)
     except (ConceptError, MaskError):
         return None
 

@@ -1,6 +1,6 @@
 """From one object's answers to the numbers in its row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -169,6 +169,20 @@ def measure_video(answers: Iterable[Answer]) -> Metrics:
 def measure_presence(answers: Iterable[Answer]) -> Metrics:
     """Photos refused and accepted by the method's own threshold, and how well its presence tells them apart."""
     return judge([_verdict(answer) for answer in answers])
+
+
+def measure_lookalikes(answers: Iterable[Answer]) -> Metrics:
+    """Presence as `measure_presence`, and of the photos that hold the object, IoU and location as `measure_masks`."""
+    verdicts = []
+
+    def held() -> Iterator[Answer]:
+        for answer in answers:
+            verdicts.append(_verdict(answer))
+            if answer.target.truth is not None:
+                yield answer
+
+    masks = measure_masks(held())
+    return replace(judge(verdicts), iou=masks.iou, biou=masks.biou, located=masks.located)
 
 
 def measure_fitted_presence(objects: Iterable[Iterable[Answer]]) -> Row:

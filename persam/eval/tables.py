@@ -42,6 +42,11 @@ TABLES = (
         (("J&F", "jf"), ("taken for each other", "swapped")),
     ),
     (
+        ("lookalikes", "counter_examples"),
+        "Look-alikes: absent is another car, another rider",
+        (("absent refused", "refused"), ("present accepted", "accepted"), ("AUROC", "auroc"), ("mIoU", "iou")),
+    ),
+    (
         ("absence",),
         "Presence",
         (("absent refused", "refused"), ("present accepted", "accepted"), ("AUROC", "auroc")),

@@ -9,7 +9,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Presence:
         """The presence, 0 to 1."""
         above = (_log_odds(np.array([evidence])) - _log_odds(np.array([self.threshold])))[0] / self.spread
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, above))))
+
+    def against(self, rival: float) -> "Presence":
+        """The curve where something else is known to have evidence of its own, 0..1: it must be exceeded as well."""
+        return replace(self, threshold=max(self.threshold, rival))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from persam.errors import ConceptError, PerSAMError
+from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.io.write import write_bytes
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
@@ -21,8 +21,10 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 FORMAT = "persam-concept-3"
+FORMAT_NOT = "persam-concept-4"  # with counter-examples, which a version that does not know them must not leave out
 WORDS = ("name", "backbone", "fingerprint")
 PROTOTYPES = tuple(one.name for one in fields(Prototypes))
+DESCRIPTORS = ("identity", "not_this")
 IDENTITY = tuple(one.name for one in fields(IdentityDescriptor))
 
 
@@ -44,6 +46,7 @@ class Concept:
     semantic: mean of the object's patches, not normalised: the target-semantic prompt.
     prototypes: of the object's parts and of what was around it; None under the official recipes.
     identity: by which a find is verified; None where nothing is.
+    not_this: likewise of the counter-examples, an image each: a find that is more similar to one is not the object.
     scale_weights: PerSAM-F's weights of the three masks, sum 1; None before `tune`.
     references: the images it was learned from, for `tune`; kept in memory only.
     """
@@ -56,11 +59,17 @@ class Concept:
     semantic: Float[Tensor, "c"]
     prototypes: Prototypes | None = None
     identity: IdentityDescriptor | None = None
+    not_this: IdentityDescriptor | None = None
     scale_weights: Float[Tensor, "3"] | None = None
     references: tuple[Reference, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         checked_name(self.name)
+
+    @property
+    def counter_examples(self) -> int:
+        """How many there are."""
+        return 0 if self.not_this is None else len(self.not_this.image.unique())
 
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
@@ -69,6 +78,7 @@ class Concept:
             semantic=self.semantic.to(device),
             prototypes=None if self.prototypes is None else self.prototypes.to(device),
             identity=None if self.identity is None else self.identity.to(device),
+            not_this=None if self.not_this is None else self.not_this.to(device),
             scale_weights=None if self.scale_weights is None else self.scale_weights.to(device),
         )
 
@@ -93,8 +103,9 @@ class Concept:
         """
         from safetensors.torch import save
 
-        words = {"format": FORMAT, "recipe": to_plain(self.recipe)} | {word: getattr(self, word) for word in WORDS}
-        halved = (*PROTOTYPES, "identity.features", "identity.colours")
+        form = FORMAT if self.not_this is None else FORMAT_NOT
+        words = {"format": form, "recipe": to_plain(self.recipe)} | {word: getattr(self, word) for word in WORDS}
+        halved = (*PROTOTYPES, *(f"{one}.{part}" for one in DESCRIPTORS for part in ("features", "colours")))
         tensors = {
             name: (value.half() if name in halved else value).cpu().contiguous()
             for name, value in _tensors_of(self).items()
@@ -121,8 +132,9 @@ class Concept:
             raise ConceptError(f"{path} is not a concept file: {error}. Make one with `persam learn`.") from error
         if not _is_concept(words, tensors):
             found = words.get("format") if isinstance(words, dict) else None
-            older = f" but of {found}" if found and found != FORMAT else ""
-            raise ConceptError(f"{path} holds no concept of the format {FORMAT}{older}. Learn it with `persam learn`.")
+            other = f" but of {found}" if found and found not in (FORMAT, FORMAT_NOT) else ""
+            known = f"{FORMAT} or {FORMAT_NOT}"
+            raise ConceptError(f"{path} holds no concept of the format {known}{other}. Learn it with `persam learn`.")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
         try:
@@ -131,20 +143,22 @@ class Concept:
             raise ConceptError(f"the concept in {path} cannot be used: {error} Learn it again.") from error
         wide = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         prototypes = Prototypes(**{name: wide[name] for name in PROTOTYPES}) if PROTOTYPES[0] in wide else None
-        parts = {name: wide[f"identity.{name}"] for name in IDENTITY if f"identity.{name}" in wide}
         return cls(
             **{word: words[word] for word in WORDS},
             recipe=recipe,
             feature=wide["feature"],
             semantic=wide["semantic"],
             prototypes=prototypes,
-            identity=IdentityDescriptor(**parts) if parts else None,
+            identity=_descriptor("identity", wide),
+            not_this=_descriptor("not_this", wide),
             scale_weights=wide.get("scale_weights"),
         )
 
     def __str__(self) -> str:
         tuned = "" if self.scale_weights is None else ", tuned"
-        return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned})"
+        others = self.counter_examples
+        against = f", {others} counter-example{'s' if others > 1 else ''}" if others else ""
+        return f"{self.name} ({self.recipe.name} on {self.backbone}{tuned}{against})"
 
 
 def checked_name(name: object) -> str:
@@ -156,6 +170,22 @@ def checked_name(name: object) -> str:
     if not isinstance(name, str):
         raise ConceptError(f"a concept's name is text, and {name!r} was given. Write name={str(name)!r}.")
     return name
+
+
+def check_apart(references: Sequence[Reference], not_this: Sequence[Reference]) -> None:
+    """Nothing, where no counter-example is what a reference shows.
+
+    Raises:
+        MaskError: most of the smaller of two masks in one photo is in the other too.
+    """
+    for number, other in enumerate(not_this, start=1):
+        for one in references:
+            shared = (one.mask & other.mask).sum() if one.embedding.keys == other.embedding.keys else 0
+            if 2 * shared > min(one.mask.sum(), other.mask.sum()):
+                raise MaskError(
+                    f"counter-example {number} marks the object itself: a reference has the same photo, and a mask in "
+                    "the same place. Mark something else as what it is not."
+                )
 
 
 def is_concept_file(path: Path) -> bool:
@@ -198,14 +228,21 @@ def _tensors_of(concept: Concept) -> dict[str, Tensor]:
     tensors = {"feature": concept.feature, "semantic": concept.semantic}
     if concept.prototypes is not None:
         tensors |= vars(concept.prototypes)
-    if concept.identity is not None:
-        tensors |= {f"identity.{name}": value for name, value in vars(concept.identity).items()}
+    for one in DESCRIPTORS:
+        descriptor = getattr(concept, one)
+        tensors |= {} if descriptor is None else {f"{one}.{name}": value for name, value in vars(descriptor).items()}
     return tensors if concept.scale_weights is None else tensors | {"scale_weights": concept.scale_weights}
+
+
+def _descriptor(which: str, tensors: dict[str, Tensor]) -> IdentityDescriptor | None:
+    parts = {name: tensors[f"{which}.{name}"] for name in IDENTITY if f"{which}.{name}" in tensors}
+    return IdentityDescriptor(**parts) if parts else None
 
 
 def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
     """Whether a file's metadata and tensors have the names and shapes that `save` gives them."""
-    if not isinstance(words, dict) or words.get("format") != FORMAT or "recipe" not in words:
+    form = FORMAT_NOT if "not_this.features" in tensors else FORMAT
+    if not isinstance(words, dict) or words.get("format") != form or "recipe" not in words:
         return False
     if not all(isinstance(words.get(word), str) for word in WORDS):
         return False
@@ -217,11 +254,14 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
         for part in ("foreground", "background"):
             count = (*shapes.get(part, ()), 0)[0]
             expected |= {part: (count, *features), f"{part}_colour": (count, 3), f"{part}_share": (count,)}
-    if "identity.features" in shapes:
-        count, *features_of_crop = (*shapes["identity.features"], 0)[:2]
-        expected |= {"identity.features": (count, *features_of_crop), "identity.colours": (count, 3)}
-        expected |= {"identity.image": (count,)}
+    if "not_this.features" in shapes and "identity.features" not in shapes:
+        return False
+    for one in DESCRIPTORS:
+        if f"{one}.features" in shapes:
+            count = (*shapes[f"{one}.features"], 0)[0]
+            expected |= {f"{one}.features": (count, *shapes["identity.features"][1:2]), f"{one}.colours": (count, 3)}
+            expected |= {f"{one}.image": (count,)}
     if "scale_weights" in shapes:
         expected["scale_weights"] = (3,)
-    real = all(value.is_floating_point() != (name == "identity.image") for name, value in tensors.items())
+    real = all(value.is_floating_point() != name.endswith(".image") for name, value in tensors.items())
     return len(width) == 1 and shapes == expected and real

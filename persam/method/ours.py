@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
+from torch import Tensor
 
-from persam.errors import ConceptError
-from persam.geometry import foreground_patches, patch_cover
+from persam.errors import ConceptError, PerSAMError
+from persam.geometry import Frame, foreground_patches, patch_cover
 from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
 from persam.method.crop_refine import refine_in_crops
 from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
 from persam.method.location import locate, locate_next
-from persam.method.prototypes import Patches, summarise
+from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
 from persam.method.verify import IdentityDescriptor, describe, identity_similarity
@@ -34,26 +35,47 @@ MISSES = 1  # proposals beyond the number asked for, in place of those that veri
 
 
 def learn(
-    objects: Sequence[tuple[str, Sequence[Reference]]], recipe: Recipe, *, backbone: Backbone, calibration: Calibration
+    objects: Sequence[tuple[str, Sequence[Reference]]],
+    recipe: Recipe,
+    *,
+    backbone: Backbone,
+    calibration: Calibration,
+    not_this: Sequence[Reference] = (),
 ) -> list[Concept]:
     """A concept for each object, given by its name and its references; their crops are encoded as one batch.
 
     A backbone without a calibration gets no identity descriptors: no find could be refused by them.
+    not_this: counter-examples, of what is none of the objects.
+
+    Raises:
+        PerSAMError: there are counter-examples, and no find will be verified.
     """
-    references = [reference for _, own in objects for reference in own]
+    if not_this and (not recipe.verify or calibration.presence is None):
+        why, advice = f"the recipe {recipe.name!r} verifies nothing", "Take the recipe 'persam'"
+        if recipe.verify:
+            why = f"{backbone.name} is not calibrated"
+            advice = f"Run `persam eval calibrate --model {backbone.name} --data DIR`"
+        raise PerSAMError(f"counter-examples count where a find is verified, and {why}. {advice}, or give none.")
+    references = [*(reference for _, own in objects for reference in own), *not_this]
     verified = recipe.verify and is_calibrated(calibration, backbone.name)
     shown = [(one.rgb, one.mask) for one in references] if verified else []
     descriptors = dict(zip(map(id, references), describe(backbone, shown, calibration), strict=False))
+
+    def joined(own: Sequence[Reference]) -> IdentityDescriptor | None:
+        seen = [one for one in (descriptors.get(id(reference)) for reference in own) if one is not None]
+        return IdentityDescriptor.joined(seen) if seen else None
+
     concepts = []
     for name, own in objects:
-        seen = [one for one in (descriptors.get(id(reference)) for reference in own) if one is not None]
-        concept = _learned(own, recipe, name=name, backbone=backbone)
-        concept = replace(concept, identity=IdentityDescriptor.joined(seen) if seen else None)
+        concept = _learned(own, not_this, recipe, name=name, backbone=backbone)
+        concept = replace(concept, identity=joined(own), not_this=joined(not_this))
         concepts.append(tune(concept, backbone, calibration) if recipe.tune else concept)
     return concepts
 
 
-def _learned(references: Sequence[Reference], recipe: Recipe, *, name: str, backbone: Backbone) -> Concept:
+def _learned(
+    references: Sequence[Reference], not_this: Sequence[Reference], recipe: Recipe, *, name: str, backbone: Backbone
+) -> Concept:
     """Target feature and prototypes: the references' patches are pooled as if they were one image's."""
     features, foreground, background = [], [], []
     for reference in references:
@@ -64,6 +86,10 @@ def _learned(references: Sequence[Reference], recipe: Recipe, *, name: str, back
         bare = embedding.frame.valid(patch_cover(reference.mask, embedding.frame)) < BARE
         background.append(Patches.of_image(embedding, bare & ~inside))
     semantic = torch.cat(features).mean(0)
+    others = [
+        Patches.of_image(one.embedding, one.embedding.frame.valid(foreground_patches(one.mask, one.embedding.frame)))
+        for one in not_this
+    ]
     return Concept(
         name,
         recipe,
@@ -71,7 +97,7 @@ def _learned(references: Sequence[Reference], recipe: Recipe, *, name: str, back
         backbone.fingerprint,
         feature=semantic / semantic.norm().clamp(min=1e-12),  # features that cancel are like nothing, instead of NaN
         semantic=semantic,
-        prototypes=summarise(Patches.joined(foreground), Patches.joined(background)),
+        prototypes=against(summarise(Patches.joined(foreground), Patches.joined(background)), others),
         references=tuple(references),
     )
 
@@ -102,13 +128,19 @@ def segment(
 ) -> list[Find]:
     """The finds of each concept in an image, the likeliest first, with presence at least the threshold.
 
-    A concept that is not present has one find, its best guess. Masks may overlap.
+    A concept that is not present has one find, its best guess. Masks may overlap. Where the one find of a concept with
+    counter-examples is refused, it may be what was to be told apart, beside the object: another place is looked at.
     """
-    finds = [
-        find for concept in concepts for find in _propose(backbone, embedding, concept, calibration, max_instances)
-    ]
-    finds = _refine(backbone, rgb, finds)
-    finds = _verify(backbone, rgb, finds, calibration, threshold)
+
+    def judged(finds: Sequence[Find]) -> list[Find]:
+        return _verify(backbone, rgb, _refine(backbone, rgb, finds), calibration, threshold)
+
+    finds = judged(
+        [find for concept in concepts for find in _propose(backbone, embedding, concept, calibration, max_instances)]
+    )
+    if max_instances == 1:
+        refused = [find for find in finds if not find.present and find.concept.not_this is not None]
+        finds += judged([one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)])
     kept: list[Find] = []
     for concept in concepts:
         own = [find for find in finds if find.concept is concept]
@@ -138,9 +170,25 @@ def _propose(
         if not finds or (mask.any() and 2 * (mask & free).sum() >= mask.sum()):
             finds.append(Find(concept, location.prior, decoded))
             free &= ~mask
-        taken |= (frame.valid(patch_cover(mask.cpu().numpy(), frame)) > SHOWN).to(mask.device)
+        taken |= _shown(mask, frame)
         taken[location.peak] = True  # though the mask may leave it out: it is not to be asked for again
     return finds
+
+
+def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibration: Calibration) -> list[Find]:
+    """The concept at the next place than the find's; none where none is likely."""
+    frame, prototypes = embedding.frame, find.concept.prototypes
+    assert prototypes is not None
+    location = locate_next(find.concept, prototypes, embedding, calibration, taken=_shown(find.inside, frame))
+    if location.posterior.max() < LIKELY:
+        return []
+    decoded = decode_prior(backbone, embedding, location.prior, find.concept, semantic=True)
+    return [Find(find.concept, location.prior, at_original(decoded, frame))]
+
+
+def _shown(mask: Bool[Tensor, "h w"], frame: Frame) -> Bool[Tensor, "hv wv"]:
+    """The patches that an instance takes."""
+    return (frame.valid(patch_cover(mask.cpu().numpy(), frame)) > SHOWN).to(mask.device)
 
 
 def _refine(backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> list[Find]:
@@ -174,8 +222,10 @@ def _verify(
     for find, mask, is_judged in zip(finds, masks, judged, strict=True):
         presence = None
         if is_judged and find.concept.identity is not None and calibration.presence is not None:
-            evidence = identity_similarity(find.concept.identity, next(descriptors), calibration.choice)
-            presence = calibration.presence(evidence)
+            seen, curve = next(descriptors), calibration.presence
+            if find.concept.not_this is not None:
+                curve = curve.against(identity_similarity(find.concept.not_this, seen, calibration.choice))
+            presence = curve(identity_similarity(find.concept.identity, seen, calibration.choice))
         present = bool(mask.any()) and (presence is None or presence >= threshold)
         verified.append(replace(find, presence=presence, present=present))
     return verified

@@ -7,7 +7,7 @@ features of what a thing is do not tell a red car from a black one, and this is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -83,6 +83,14 @@ class Prototypes:
 def summarise(foreground: Patches, background: Patches) -> Prototypes:
     """The prototypes of an object's patches and of the patches around it."""
     return Prototypes(*cluster(foreground, FOREGROUND), *cluster(background, BACKGROUND))
+
+
+def against(known: Prototypes, others: Sequence[Patches]) -> Prototypes:
+    """The prototypes, to which the patches of each other object are a further background, as likely as the first."""
+    more = [cluster(one, FOREGROUND) for one in others]
+    own = (known.background, known.background_colour, known.background_share)
+    background, colour, share = (torch.cat(parts) for parts in zip(own, *more, strict=True))
+    return replace(known, background=background, background_colour=colour, background_share=share)
 
 
 def cluster(

@@ -1,5 +1,6 @@
 """`persam learn`: a file that `persam segment --concept` finds the object with again."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from persam.method.concept import Concept
 from tests.cli.typed import boxes, records
-from tests.colour import mask
+from tests.colour import mask, photo
 
 
 @pytest.mark.usefixtures("colours", "here")
@@ -35,6 +36,40 @@ def test_every_object_of_a_map_of_labels_is_learned(persam, colours):
     ]
     assert colours.batches == [1, 2]  # the photo, and a crop of each object
     assert Concept.load("each/object-7.safetensors").name == "object 7"
+
+
+def save_twin() -> None:
+    Image.fromarray(photo(colour=(200, 60, 60))).save("twin.png")
+    Image.fromarray(photo(at_xyxy=(4, 8, 15, 16), colour=(200, 60, 60))).save("album/right.png")
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_what_it_is_not_is_kept_in_the_file_and_told(persam):
+    save_twin()
+    line = "learn ref.png mask.png --not twin.png mask.png --not album/right.png box:4,8,15,16 -o rex.safetensors"
+    code, out, _ = persam(line)
+    assert code == 0
+    assert [one["counter_examples"] for one in records(out)] == [2]
+    assert Concept.load("rex.safetensors").counter_examples == 2
+    assert "found 'rex' in 1 of 2" in persam("segment --concept rex.safetensors album -o found")[2]
+    assert "is an input of this command" in persam.refused("learn ref.png mask.png --not twin.png mask.png -o twin.png")
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_the_object_is_not_what_it_is_not(persam):
+    says = persam.refused("learn ref.png mask.png --not ref.png mask.png -o rex.safetensors")
+    assert "counter-example 1 marks the object itself" in says
+    assert not Path("rex.safetensors").exists()
+
+
+@pytest.mark.usefixtures("colours", "here")
+def test_a_search_may_say_what_it_is_not(persam):
+    save_twin()
+    assert "in 2 of 2" in persam("segment ref.png mask.png album -o plain")[2]
+    assert "in 1 of 2" in persam("segment ref.png mask.png --not twin.png mask.png album -o found")[2]
+    plain, against = (json.loads(Path(f"{name}/manifest.json").read_text())["settings"] for name in ("plain", "found"))
+    assert against.pop("not_this")
+    assert against | {"output": "plain"} == plain
 
 
 def save_two(red: int = 1, other: int = 2) -> None:
@@ -96,6 +131,10 @@ def test_a_concept_has_the_name_and_the_recipe_that_are_given(persam):
         ("learn ref.png mask.png --alpha --label 3 -o x", "--label chooses by value and --alpha by transparency"),
         ("segment --concept x.safetensors album --invert -o x", "a concept needs no mask: leave --invert away"),
         ("segment --concept x.safetensors album --each -o x", "a concept needs no mask: leave --each away"),
+        ("learn ref.png mask.png --not ref.png -o x.safetensors", "argument --not: expected 2 arguments"),
+        ("learn ref.png mask.png --each --not ref.png mask.png -o each", "--not belongs to one: learn them one by one"),
+        ("segment --concept x album --not ref.png mask.png -o x", "counter-examples it was learned with: leave --not"),
+        ("learn ref.png mask.png --not ref.png none.png -o x.safetensors", "none.png"),
         ("learn ref.png ref.png --each -o each", "every pixel of the mask is an object: 808080 (3696 px), dc1e1e"),
     ],
 )

@@ -14,7 +14,7 @@ from persam.eval.table import source_digest
 from persam.method.calibration import Presence
 from persam.method.recipes import PERSAM
 from persam.model import PerSAM
-from tests.colour import CALIBRATION, ColourBackbone, colour_model, mask
+from tests.colour import CALIBRATION, RED, ColourBackbone, colour_model, mask
 from tests.eval.scenes import PLACES, davis
 from tests.networks import small_backbone
 
@@ -70,6 +70,20 @@ def test_episodes_of_one_object_that_go_together_are_told_apart(model, root):
     draws = [replace(ant, object="insect", draw="1"), replace(bee, object="insect", draw="2")]
     answers = list(predictor(model)(draws))
     assert [[one.present for one in both] for both in answers] == 3 * [[True, False]] + 3 * [[False, True]]
+
+
+def test_a_counter_example_keeps_the_look_alike_out(model, tmp_path):
+    root = davis(tmp_path / "cars", (("car-roundabout", RED), ("car-shadow", (200, 60, 60))))
+    present = {}
+    for name in ("lookalikes", "counter_examples"):
+        episode = BENCHMARKS[name].episodes(root)[0]
+        answers = [one for (one,) in predictor(model)([episode])]
+        shown = zip(episode.targets, answers, strict=True)
+        present[name] = {kind: [] for kind in ("own", "other", "both")}
+        for target, one in shown:
+            present[name][target.name[2:]].append(one.present)
+    assert present["lookalikes"] == {kind: 3 * [True] for kind in ("own", "other", "both")}
+    assert present["counter_examples"] == {"own": 3 * [True], "other": 3 * [False], "both": 3 * [True]}
 
 
 def test_a_reference_that_teaches_nothing_finds_nothing(model, root):

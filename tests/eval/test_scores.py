@@ -14,6 +14,7 @@ from persam.eval.scores import (
     mean_metrics,
     measure_changed,
     measure_fitted_presence,
+    measure_lookalikes,
     measure_masks,
     measure_mosaic,
     measure_presence,
@@ -151,6 +152,15 @@ def test_presence_is_judged_by_the_methods_own_threshold():
     assert metrics.accepted == 1 / 2
     assert metrics.refused == 2 / 3
     assert metrics.auroc == 4 / 6  # 0.9 is above all three; 0.3 above 0.1 only
+
+
+def test_of_look_alikes_masks_count_where_the_object_is_and_presence_everywhere(answer):
+    own, other = pixels((0, 0), (1, 0)), pixels((3, 3))
+    held = [answer(own, prediction(own, presence=0.9)), answer(own, prediction(other, presence=0.3, present=False))]
+    absent = [judged(0.4, held=False, present=False), judged(0.8, held=False, present=True)]
+    metrics = measure_lookalikes(iter([held[0], absent[0], held[1], absent[1]]))
+    assert (metrics.refused, metrics.accepted, metrics.auroc) == (1 / 2, 1 / 2, 2 / 4)
+    assert metrics.iou == 2 / 5  # two of the five pixels that a mask or a truth has
 
 
 def test_each_half_is_judged_by_the_threshold_of_the_other():

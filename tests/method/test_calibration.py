@@ -40,6 +40,15 @@ def test_an_odds_ratio_counts_the_same_wherever_the_threshold_is():
     assert low(0.2 / 1.1) == pytest.approx(high(2 / 3))  # twice the odds of 1 to 9, and of 1 to 1
 
 
+def test_a_rival_with_evidence_of_its_own_must_be_exceeded():
+    curve = Presence(threshold=0.2, spread=0.5)
+    assert curve.against(0.1) == curve
+    assert curve.against(0.6)(0.6) == pytest.approx(0.5)
+    assert curve.against(0.6)(0.59) < 0.5 < curve.against(0.6)(0.61)
+    assert curve.against(1.0)(0.9) < 0.01
+    assert all(0 <= curve.against(rival)(evidence) <= 1 for rival in (0.0, 1.0) for evidence in (0.0, 1.0))
+
+
 def test_the_fitted_curve_crosses_between_the_kinds_whatever_their_numbers():
     # log-odds of 30 absent around -1 and of 3 present around 1, each spread evenly: the middle is 0, odds of 1 to 1
     absent = [1 / (1 + math.exp(1.5 - i / 29)) for i in range(30)]

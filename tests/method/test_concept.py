@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from persam.errors import ConceptError, OutputError
-from persam.method.concept import FORMAT, Concept, Reference, owned
+from persam.method.concept import FORMAT, FORMAT_NOT, Concept, Reference, owned
 from persam.method.prototypes import Patches, summarise
 from persam.method.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, PERSAM_F, Recipe, to_plain
 from persam.method.verify import IdentityDescriptor
@@ -42,11 +43,15 @@ def made(recipe=PERSAM, **changes: object) -> Concept:
         made(PERSAM_F, scale_weights=WEIGHTS),
         made(Recipe("blind", verify=False), identity=None),
         made(identity=identity_of(torch.eye(4)[:, :3] + 0.5, images=2)),
+        made(not_this=identity_of(torch.eye(3), images=3)),
         made(name="rex the dog, ünï ✓"),
         made(OFFICIAL_PERSAM),
         made(OFFICIAL_PERSAM_F, scale_weights=WEIGHTS),
     ],
-    ids=["ours", "own recipe", "own tuned", "persam_f", "no identity", "k-shot", "name", "official", "official_f"],
+    ids=[
+        *("ours", "own recipe", "own tuned", "persam_f", "no identity", "k-shot", "counter-examples", "name"),
+        *("official", "official_f"),
+    ],
 )
 def test_what_is_saved_is_what_is_loaded(tmp_path, before):
     after = Concept.load(before.save(tmp_path / "new" / "rex.safetensors"))
@@ -73,6 +78,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, before):
         made(prototypes=None),
         made(identity=None),
         made(identity=identity_of(2 * torch.eye(3))),
+        made(not_this=identity_of(torch.eye(3))),
         made(scale_weights=WEIGHTS),
         "rex",
     ],
@@ -105,12 +111,14 @@ def test_a_file_takes_some_dozen_kilobytes(tmp_path, location, identity):
 def test_it_tells_what_it_is():
     assert str(made()) == "rex (persam on tiny)"
     assert str(made(MINE, scale_weights=WEIGHTS)) == "rex (mine on tiny, tuned)"
+    assert str(made(not_this=identity_of(torch.eye(3)))) == "rex (persam on tiny, 1 counter-example)"
+    assert str(made(not_this=identity_of(torch.eye(3), images=3))) == "rex (persam on tiny, 3 counter-examples)"
 
 
 def test_it_moves_to_a_device_whole():
-    moved = made(scale_weights=WEIGHTS).to("meta")
+    moved = made(scale_weights=WEIGHTS, not_this=identity_of(torch.eye(3))).to("meta")
     parts = [moved.feature, moved.semantic, moved.scale_weights]
-    parts += [*vars(moved.prototypes).values(), *vars(moved.identity).values()]
+    parts += [*vars(moved.prototypes).values(), *vars(moved.identity).values(), *vars(moved.not_this).values()]
     assert {part.device.type for part in parts} == {"meta"}
     assert made(OFFICIAL_PERSAM).to("meta").prototypes is None
 
@@ -162,12 +170,24 @@ def test_the_file_that_the_next_tests_damage_is_good(tmp_path):
     assert loaded.identity.image.tolist() == [0, 1]
 
 
+def test_only_a_file_with_counter_examples_is_of_the_newer_format(tmp_path):
+    write(tmp_path / "x.safetensors", metadata={"format": FORMAT_NOT}, **AGAINST)
+    assert Concept.load(tmp_path / "x.safetensors").counter_examples == 1
+    for number, (concept, form) in enumerate(
+        [(made(), FORMAT), (made(not_this=identity_of(torch.eye(3))), FORMAT_NOT)]
+    ):
+        with safe_open(concept.save(tmp_path / f"{number}.safetensors"), framework="pt") as file:
+            assert json.loads(file.metadata()["persam"])["format"] == form
+
+
 def test_an_address_is_named_as_it_was_given():
     with pytest.raises(ConceptError, match=r"there is no concept file https://example.org/rex.safetensors"):
         Concept.load("https://example.org/rex.safetensors")
 
 
-NO_CONCEPT = "holds no concept of the format persam-concept-3"
+NO_CONCEPT = "holds no concept of the format persam-concept-3 or persam-concept-4"
+AGAINST = {"not_this.features": torch.ones(1, 4), "not_this.colours": torch.ones(1, 3)}
+AGAINST |= {"not_this.image": torch.tensor([0])}
 DAMAGED = {
     "missing": (lambda path: None, "there is no concept file .*x.safetensors. Make one with `persam learn`"),
     "empty": (lambda path: path.write_bytes(b""), "is not a concept file"),
@@ -176,6 +196,15 @@ DAMAGED = {
     "older format": (
         lambda path: write(path, metadata={"format": "persam-concept-2"}),
         f"{NO_CONCEPT} but of persam-concept-2. Learn it with `persam learn`",
+    ),
+    "counter-examples that an older version would leave out": (lambda path: write(path, **AGAINST), NO_CONCEPT),
+    "no counter-examples where they are announced": (
+        lambda path: write(path, metadata={"format": FORMAT_NOT}),
+        NO_CONCEPT,
+    ),
+    "counter-examples of another length": (
+        lambda path: write(path, metadata={"format": FORMAT_NOT}, **AGAINST | {"not_this.features": torch.ones(1, 5)}),
+        NO_CONCEPT,
     ),
     "metadata of another kind": (
         lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": '["persam-concept-3"]'}),

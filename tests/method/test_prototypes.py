@@ -5,7 +5,7 @@ import torch
 
 from persam.geometry import Frame
 from persam.method.calibration import Calibration
-from persam.method.prototypes import BACKGROUND, FOREGROUND, Patches, Prototypes, cluster, log_ratio, summarise
+from persam.method.prototypes import BACKGROUND, FOREGROUND, Patches, Prototypes, against, cluster, log_ratio, summarise
 from persam.types import ImageEmbedding
 
 RED, GREEN, BLUE, WHITE = torch.eye(4)
@@ -102,6 +102,17 @@ def test_parts_of_one_kind_are_told_apart_by_colour():
     white, brown = [90.0, 0.0, 0.0], [40.0, 20.0, 30.0]
     _, colours, share = cluster(patches(*[RED] * 4, colours=[white, white, white, brown]), 2)
     assert sorted(zip(share.tolist(), colours.tolist(), strict=True)) == [(0.25, brown), (0.75, white)]
+
+
+def test_another_object_is_a_further_background():
+    learned = summarise(patches(RED, GREEN), patches(BLUE))
+    before, after = (ratio(known, RED, GREEN, BLUE, WHITE) for known in (learned, against(learned, [patches(GREEN)])))
+    assert before[0] == pytest.approx(before[1], abs=1e-3)
+    assert after[0] == pytest.approx(before[0], abs=1e-3)
+    assert after[1] < 0 < before[1]
+    assert after[2] == pytest.approx(before[2], abs=1e-3)
+    assert against(learned, []) is not learned
+    assert ratio(against(learned, []), RED, GREEN) == ratio(learned, RED, GREEN)
 
 
 FRAME = Frame((2, 2), 4, 1, fill=0.5)  # 2 x 2 of 4 x 4 patches hold image

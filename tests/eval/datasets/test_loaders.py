@@ -1,10 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from persam.errors import DataError
 from persam.eval.changes import CHANGES
-from persam.eval.datasets import absence, album, coco20i, davis, fss, lvis92i, mosaic, parts, perseg, robustness
+from persam.eval.datasets import (
+    absence,
+    album,
+    coco20i,
+    davis,
+    fss,
+    lookalikes,
+    lvis92i,
+    mosaic,
+    parts,
+    perseg,
+    robustness,
+)
 from persam.eval.episodes import Episode
 from tests.eval import folders
 from tests.eval.folders import block
@@ -146,6 +160,30 @@ def test_robustness_takes_perseg_too_and_a_folder_of_both(tmp_path):
 def test_robustness_says_what_it_lacks(only, complaint, tmp_path):
     with pytest.raises(DataError, match=complaint):
         list(robustness.episodes(folders.davis(tmp_path, {"a": 5}), only=only))
+
+
+def test_look_alikes_show_the_objects_own_photos_anothers_of_its_kind_and_both(tmp_path):
+    root = folders.davis(tmp_path, {"car-roundabout": 5, "car-shadow": 8, "dog": 5, "bmx-trees": 5})
+    first, second = lookalikes.episodes(root)  # a rider without another one asks nothing
+    assert [one.name for one in (first, second)] == ["car-roundabout/car-shadow", "car-shadow/car-roundabout"]
+    assert names(first) == [f"{place}_{whose}" for place in range(3) for whose in ("own", "other", "both")]
+    own, other, both = first.targets[3:6]
+    assert (own.photo.path.parent.name, own.photo.path.stem) == ("car-roundabout", "00003")
+    assert (other.photo.path.parent.name, other.photo.path.stem, other.truth) == ("car-shadow", "00005", None)
+    assert (both.photo.path, both.photo.beside) == (other.photo.path, own.photo.path)
+    there, empty = drawn(block(2, 1, 5, 4)), np.zeros((6, 8), bool)
+    assert np.array_equal(truth(first, 2), np.hstack([there, empty]))
+    assert np.array_equal(truth(first, 3), there)
+    assert np.array_equal(truth(first, 5), np.hstack([empty, there]))
+
+
+def test_a_counter_example_is_the_others_first_frame_and_no_target(tmp_path):
+    root = folders.davis(tmp_path, {"car-roundabout": 5, "car-shadow": 8})
+    plain, against = list(lookalikes.episodes(root)), list(lookalikes.episodes_with_counter_examples(root))
+    assert [replace(one, not_this=()) for one in against] == plain
+    for own, other in (against, against[::-1]):
+        assert own.not_this == other.references
+        assert own.not_this[0].photo not in {target.photo for target in own.targets}
 
 
 def test_a_mosaic_shows_two_videos_side_by_side_and_asks_for_both_objects(tmp_path):
@@ -371,6 +409,8 @@ def test_broken_layouts_name_the_file(tmp_path):
         list(album.episodes(folders.davis(tmp_path / "short", {"dog": 4})))
     with pytest.raises(DataError, match=r"1 sequence in .*: absence needs"):
         list(absence.episodes(folders.davis(tmp_path / "single", {"dog": 5})))
+    with pytest.raises(DataError, match=r"no two look-alikes in .*car-roundabout and car-shadow"):
+        list(lookalikes.episodes(folders.davis(tmp_path / "unlike", {"car-shadow": 5, "bmx-trees": 5, "dog": 5})))
     (root / "Annotations" / "480p" / "dog" / "00000.png").write_bytes(b"no picture")
     folders.labels(root / "Annotations" / "480p" / "dog" / "00002.png", ["1"])
     with pytest.raises(DataError, match=r"00000\.png cannot be read as a mask"):
