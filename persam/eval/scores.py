@@ -34,6 +34,7 @@ class Metrics:
     jf, j_*, f_*: DAVIS. refused: share of photos without the object that were judged so.
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
     swapped: share of a mosaic's frames in which most of the mask lies in the other object's half.
+    f1: of instances, from precision and recall over all photos of a layout.
     """
 
     iou: float | None = None
@@ -51,6 +52,7 @@ class Metrics:
     auroc: float | None = None
     threshold: float | None = None
     swapped: float | None = None
+    f1: float | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ BEGIN = "<!-- results: written by `python -m persam.eval.tables`, not by hand --
 END = "<!-- end of results -->"
 EMPTY = "Nothing is measured yet: `persam eval` writes `data/results/eval.csv`."
 MEAN = "mean"  # the row over objects
+INSTANCES = "instances"  # the benchmark whose rows are layouts
 
 # the benchmarks of a table, what it is called, and its columns: heading and the CSV's column
 TABLES = (
@@ -83,6 +84,8 @@ def tables(rows: Sequence[dict[str, str]]) -> str:
             heads = ("benchmark", "model", "recipe", *(head for head, _ in columns), "of", "s a photo", "commit")
             rule = "|".join(["---"] * 3 + ["---:"] * len(columns) + ["---", "---:", "---"])
             parts.append("\n".join([f"**{title}**", "", f"| {' | '.join(heads)} |", f"|{rule}|", *lines]))
+    if counted := _instances(rows):
+        parts.append(counted)
     if not parts:
         return EMPTY
     if varied := _ablation(rows):
@@ -125,6 +128,22 @@ def _newest(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(
         named, key=lambda row: (order.index(row["benchmark"]), row["model"], ranks.get(row["recipe"], len(ranks)))
     )
+
+
+def _instances(rows: Sequence[dict[str, str]]) -> str:
+    """How many instances are found, a line a layout of the last run of each model and recipe."""
+    own = [row for row in rows if row["benchmark"] == INSTANCES and row["recipe"] in RECIPES]
+    last = {_key(row): (row["fingerprint"], row["date"]) for row in own}
+    lines = [
+        f"| {row['object']} | {row['model']} | `{row['recipe']}` | {_percent(row['f1'])} | {row['n']} photos | "
+        f"{float(row['seconds']) / int(row['n']):.2f} | {_commit(row)} |"
+        for row in own
+        if last[_key(row)] == (row["fingerprint"], row["date"])
+    ]
+    if not lines:
+        return ""
+    head = "| layout | model | recipe | F1 | of | s a photo | commit |"
+    return "\n".join(["**Instances**", "", head, "|---|---|---|---:|---|---:|---:|", *lines])
 
 
 def _ablation(rows: Sequence[dict[str, str]]) -> str:
