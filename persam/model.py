@@ -172,12 +172,13 @@ class PerSAM:
         """A result for each target, one after the other; each image is encoded once and then forgotten.
 
         Besides the image, a crop of each find is encoded for crop refinement and one for verification, where the recipe
-        has them: two more batches, however many finds. A pixel belongs to one find.
+        has them: two more batches. For several instances the image is encoded once more, at twice the input where the
+        backbone can, and a crop of all that may be one. A pixel belongs to one find.
 
         Args:
             targets: an image, a list, a folder, a glob, or an iterator of images.
             concepts: one, or several with different names, as `learn` gives them for this backbone.
-            max_instances: at most so many of each concept in an image, the most similar first.
+            max_instances: at most so many of each concept in an image: what is found alone, then the most similar.
             on_error: what to do with an image that cannot be read or searched: `raise`, after which the next one can
                 still be asked for; or `skip`: its result has an `error` and no segmentation.
 

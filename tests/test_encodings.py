@@ -8,8 +8,8 @@ from persam.errors import NotCalibratedWarning
 from persam.method import calibration
 from persam.method.recipes import PERSAM, Recipe
 from persam.model import PerSAM
-from tests.colour import BLUE, CALIBRATION, GREEN, GREY, ColourBackbone, colour_model, mask, photo
-from tests.test_instances import BLUES, SQUARES, colourful, squares
+from tests.colour import BLUE, CALIBRATION, GREEN, GREY, RED, ColourBackbone, colour_model, mask, photo
+from tests.test_instances import SQUARES, colourful, squares
 
 COARSE = Recipe("coarse", crop_refine=False)
 BLIND = Recipe("blind", verify=False)
@@ -38,16 +38,37 @@ def test_one_find_costs_an_encoding_and_one_for_each_step_that_the_recipe_has(re
 
 
 @pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, 2), (COARSE, 1), (BLIND, 1), (BARE, 0)], ids=str)
-def test_several_instances_of_several_concepts_cost_no_encoding_more(recipe, steps):
+def test_several_concepts_cost_no_encoding_more(recipe, steps):
     model = colour_model(recipe=recipe)
     concepts = [
         model.learn(photo(colour=colour), mask(), name=name)
         for name, colour in {"red": (220, 30, 30), "blue": BLUE, "green": GREEN}.items()
     ]
-    finds = len(SQUARES) + len(BLUES) + 1  # of green, which is not there, the best guess
-    assert batches_of(model, concepts, colourful(), max_instances=4) == [1] + steps * [finds]
     assert batches_of(model, concepts, colourful()) == [1] + steps * [3]
-    assert batches_of(model, concepts[0], squares(), max_instances=4) == [1] + steps * [3]
+
+
+def test_several_instances_cost_batches_of_what_is_offered_and_of_what_is_kept():
+    place = [(4, 4, 9, 9), (40, 6, 45, 11), (20, 40, 25, 45)]
+    scene, offered = squares(*place), 2 * 2  # whole and part of two more; the subparts are too small
+    for recipe, batches in (
+        (PERSAM, [1, 1, 1, offered, 2]),
+        (COARSE, [1, 1, offered]),
+        (BLIND, [1, 1, 2]),
+        (BARE, [1]),
+    ):
+        model = colour_model(recipe=recipe)
+        assert batches_of(model, model.learn(photo(), mask()), scene, max_instances=3) == batches
+
+
+def test_a_finer_input_is_encoded_once_for_the_instances_of_all_concepts(monkeypatch):
+    model = colour_model(recipe=BARE)
+    finer = ColourBackbone()
+    monkeypatch.setattr(model.backbone, "at_input", lambda size: finer)
+    concepts = [model.learn(photo(colour=colour), mask(), name=name) for name, colour in (("red", RED), ("blue", BLUE))]
+    assert batches_of(model, concepts, colourful()) == [1]
+    assert finer.batches == []
+    assert batches_of(model, concepts, colourful(), max_instances=4) == [1]
+    assert finer.batches == [1]
 
 
 def test_concepts_of_several_recipes_share_the_encodings():
@@ -83,7 +104,7 @@ def test_a_backbone_without_a_calibration_pays_for_no_verification(monkeypatch):
         red = model.learn(photo(), mask())
     assert backbone.batches == [1]
     assert batches_of(model, red, photo()) == [1, 1]
-    assert batches_of(model, red, squares(), max_instances=4) == [1, 3]
+    assert batches_of(model, red, squares(), max_instances=4) == [1, 1, 2]  # what is found alone, then the others
 
 
 # ---- learning

@@ -1,11 +1,15 @@
 """Several instances, several concepts, in one image: each pixel belongs to one find."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from persam.errors import ConceptError, PerSAMError
+from persam.eval.datasets.instances import scenes
+from persam.eval.instances import match
 from persam.io.results import ImageResult
 from persam.method.concept import Concept
 from persam.model import PerSAM
@@ -89,6 +93,36 @@ def test_without_the_object_the_best_guess_is_kept_and_nothing_is_iterated(model
     assert guess.mask.any()
     assert none.best is none["red"] is guess
     assert len(three) == 3
+
+
+def test_what_is_found_alone_is_the_first_of_many(model, red):
+    for scene in (squares(), squares(SQUARES[1]), photo(at_xyxy=ELSEWHERE), colourful()):
+        (alone,), (many,) = model.segment(scene, red), model.segment(scene, red, max_instances=10)
+        first = next(iter(many))
+        np.testing.assert_array_equal(first.mask, alone.mask)
+        assert (first.score, first.presence, first.box_xyxy) == (alone.score, alone.presence, alone.box_xyxy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("album", ["cat", "cup", "shuttle", "cups", "coins"])
+def test_on_the_examples_what_is_found_alone_is_the_first_of_many(nano, album):
+    examples = Path(__file__).parents[1] / "data" / "examples"
+    [own] = [one for one in json.loads((examples / "index.json").read_text())["albums"] if one["name"] == album]
+    concept = nano.learn(examples / own["reference"], examples / own["mask"], name=album)
+    for target in own["targets"]:
+        (alone,), (many,) = (nano.segment(examples / target["photo"], concept, max_instances=most) for most in (1, 5))
+        if alone.present:
+            np.testing.assert_array_equal(next(iter(many)).mask, alone.mask)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layout", "least"), [("apart_3", 1.0), ("row_8", 0.9), ("touching_4", 0.8)])
+def test_on_composed_photos_cups_apart_in_a_row_and_touching_are_one_each(nano, layout, least):
+    examples = Path(__file__).parents[1] / "data" / "examples"
+    [scene] = [one for one in scenes(examples) if one.name == f"{layout}_cup"]
+    concept = nano.learn(scene.thing.rgb, scene.thing.mask, name="cup")
+    (found,) = nano.segment(scene.rgb, concept, max_instances=10)
+    assert match([one.mask for one in found], scene.truths).f1 >= least
 
 
 # ---- several concepts

@@ -54,7 +54,7 @@ FILES = {
         {"verify", "prompts"},
         {"concept"},
         {"find", "location", "decode"},
-        {"crop_refine"},
+        {"crop_refine", "instances"},
         {"official", "ours"},
     ),
     # the published recipe, ours, a video model's memory: beside each other; the tracker holds any
@@ -79,7 +79,7 @@ FILES = {
         {"benchmark", "calibrate", "track_cost"},
         {"predict", "sheet"},
         {"tracked"},
-        {"compare", "tables"},
+        {"compare", "tables", "instances"},
     ),
     "cli": (
         {"texts", "shell", "action", "settings", "streams", "option_groups"},

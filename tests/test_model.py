@@ -59,7 +59,7 @@ def test_a_blue_object_is_not_taken_for_the_red_one(model, red):
 def test_an_object_that_is_not_there_is_not_present_and_keeps_its_best_guess(model, red):
     (found,) = model.segment(photo(colour=BLUE), red)
     assert (len(found), found.present) == (0, False)
-    assert found["red"].presence < 0.01
+    assert found["red"].presence < 0.2
     assert found["red"].mask.any()
     assert found["red"].box_xyxy is not None
 

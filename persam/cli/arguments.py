@@ -14,7 +14,7 @@ from persam.cli.option_groups import (
     network_options,
     not_option,
 )
-from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
+from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, INSTANCES_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 from persam.cli.track_options import track_options
 
 
@@ -26,8 +26,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def joined(words: Sequence[str]) -> Sequence[str]:
-    """The words with `eval calibrate` as one: it is a command of its own beside `eval NAME`, with other options."""
-    return ["eval calibrate", *words[2:]] if list(words[:2]) == ["eval", "calibrate"] else words
+    """The words with `eval calibrate` as one: such are commands of their own beside `eval NAME`, with other options."""
+    own = words[0] == "eval" and words[1] in ("calibrate", "instances") if len(words) > 1 else False
+    return [f"eval {words[1]}", *words[2:]] if own else words
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -168,6 +169,33 @@ def command_line() -> argparse.ArgumentParser:
         help="fit the presence curve alone; every other number stays as the model's calibration has it",
     )
     network_options(calibration)
+
+    counting = _command(commands, "eval instances", "measure how many instances are found", INSTANCES_HELP)
+    counting.epilog = "example: persam eval instances --data DAVIS --data PerSeg"
+    counting.add_argument(
+        "--examples", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)"
+    )
+    counting.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="objects of a folder in DAVIS-2016's or PerSeg's layout are pasted too; give it again for more folders",
+    )
+    counting.add_argument(
+        "-o",
+        "--out",
+        dest="output",
+        type=Path,
+        default=Path("runs/eval/instances"),
+        metavar="OUT",
+        help="(%(default)s)",
+    )
+    counting.add_argument(
+        "--csv", type=Path, default=Path("data/results/eval.csv"), help="the table that grows (%(default)s)"
+    )
+    model_options(counting)
 
     measuring = _subcommands(_command(commands, "bench", "measure what persam costs here"), "WHAT")
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")

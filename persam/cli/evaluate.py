@@ -1,4 +1,4 @@
-"""`persam eval`, `persam eval calibrate` and `persam demo`. An edge, without logic of its own."""
+"""`persam eval`, its actions `calibrate` and `instances`, and `persam demo`. An edge, without logic of its own."""
 
 import argparse
 import sys
@@ -93,6 +93,21 @@ def calibrate(options: argparse.Namespace) -> int:
     fit.calibration.save(path)
     found = f"give it as --calibration {path}" if options.output else "it is used from now on"
     say(f"the calibration of {model.backbone.name} is in {path}; {found}")
+    return 0
+
+
+def instances(options: argparse.Namespace) -> int:
+    from persam.eval import instances as counting
+    from persam.eval import table
+
+    things = counting.things_of(options.data)
+    scenes = counting.read_scenes(options.examples, things)
+    make_writable(options.output)
+    table.start_table(options.csv)
+    model = load_model(options)
+    for line in counting.run(model, scenes, options.output, options.csv, watch=lambda asked: _counted(asked, "count")):
+        print(line, flush=True)
+    say(f"pictures are in {options.output}, rows in {options.csv}")
     return 0
 
 

@@ -74,6 +74,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": evaluate.demo,
     "eval": evaluate.evaluate,
     "eval calibrate": evaluate.calibrate,
+    "eval instances": evaluate.instances,
     "bench track": bench.track,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,

@@ -3,8 +3,8 @@
     OUT/<benchmark>/<model>/<recipe>/<fingerprint>/settings.json
     OUT/<benchmark>/<model>/<recipe>/<fingerprint>/<episode>/<target>.png, predictions.json
 
-`predictions.json` is written last: an episode that has it is finished and is not predicted again. The fingerprint
-stands for everything the predictions depend on, so what other settings made lies in another folder.
+`predictions.json` is written last: an episode that has it is finished. The fingerprint stands for everything that the
+predictions depend on, so what other settings made lies in another folder.
 """
 
 import hashlib
@@ -38,8 +38,7 @@ from persam.eval.table import append_rows, provenance
 from persam.io import write
 
 Setting = str | int | float | bool | None
-# Asked episodes that go together (most often one), it yields for each of their target photos, in order, a prediction
-# for each episode, in order.
+# For each target of the episodes, which go together (most often one), in order: a prediction for each episode, in order
 Predict = Callable[[Sequence[Episode]], Iterator[tuple[Prediction, ...]]]
 
 
@@ -184,9 +183,8 @@ def evaluate(
     episodes = benchmark.episodes(root, shots=shots, fold=fold, seed=seed, only=only)
     fingerprint = run.fingerprint(episodes, root)
     folder = run.folder(out, fingerprint)
-    chosen = {"shots": shots, "fold": fold, "seed": seed, "only": only}
-    settings = {"model": run.model, "recipe": run.recipe, **run.settings, **chosen}
-    write.write_bytes(json.dumps(settings, indent=2).encode(), folder / "settings.json")
+    settings = {**run.settings, "model": run.model, "recipe": run.recipe, "shots": shots, "fold": fold, "seed": seed}
+    write.write_bytes(json.dumps(settings | {"only": only}, indent=2).encode(), folder / "settings.json")
     export(predict, episodes, folder)
     rows = score(benchmark, episodes, folder)
     append_rows(csv_path, rows, provenance(run.benchmark, run.model, run.recipe, fingerprint, machine=machine))

@@ -22,7 +22,7 @@ from persam.errors import CalibrationError
 from persam.geometry import patch_cover
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.location import locate_next
+from persam.method.location import locate_point
 from persam.method.prototypes import Patches, Prototypes, log_ratio, patch_similarity
 from persam.types import ImageEmbedding
 
@@ -66,8 +66,7 @@ class KnownPhoto:
 
     def is_located(self, calibration: Calibration) -> bool:
         """Whether the positive point lies on the object."""
-        nowhere = torch.zeros(self.embedding.frame.valid_hw, dtype=torch.bool, device=self.embedding.device)
-        prior = locate_next(self.concept, self.prototypes, self.embedding, calibration, taken=nowhere).prior
+        prior = locate_point(self.concept, self.prototypes, self.embedding, calibration).prior
         column, row = prior.points_xy[0].round().int().tolist()
         return bool(self.mask[row, column])
 

@@ -38,6 +38,7 @@ class Metrics:
     auroc: chance that a photo with the object has more presence than one without. threshold: on presence.
     swapped: share of a mosaic's frames in which most of the mask lies in the other object's half.
     holes: share of the object that lies in holes of its mask, mean over the photos.
+    f1: of instances, from precision and recall over all photos of a layout.
     """
 
     iou: float | None = None
@@ -56,6 +57,7 @@ class Metrics:
     threshold: float | None = None
     swapped: float | None = None
     holes: float | None = None
+    f1: float | None = None
 
 
 @dataclass(frozen=True)

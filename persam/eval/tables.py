@@ -23,6 +23,7 @@ BEGIN = "<!-- results: written by `python -m persam.eval.tables`, not by hand --
 END = "<!-- end of results -->"
 EMPTY = "Nothing is measured yet: `persam eval` writes `data/results/eval.csv`."
 MEAN = "mean"  # the row over objects
+INSTANCES = "instances"  # the benchmark whose rows are layouts
 
 # the benchmarks of a table, what it is called, and its columns: heading and the CSV's column
 TABLES = (
@@ -101,7 +102,7 @@ def tables(rows: Sequence[dict[str, str]]) -> str:
             heads = ("benchmark", "model", "recipe", *(head for head, _ in columns), "of", "s a photo", "commit")
             rule = "|".join(["---"] * 3 + ["---:"] * len(columns) + ["---", "---:", "---"])
             parts.append("\n".join([f"**{title}**", "", f"| {' | '.join(heads)} |", f"|{rule}|", *lines]))
-    parts += filter(None, (_changes(changed), _ablation(rows)))
+    parts += filter(None, (_changes(changed), _instances(rows), _ablation(rows)))
     if not parts:
         return EMPTY
     machines = sorted({row["machine"] for row in [*newest, *changed]})
@@ -171,6 +172,22 @@ def _changes(rows: Sequence[dict[str, str]]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     title = f"**Robustness**: the targets changed, half of them with the object. {SOUGHT}"
     return "\n".join([title, "", f"| {' | '.join(heads)} |", f"|{rule}|", *lines])
+
+
+def _instances(rows: Sequence[dict[str, str]]) -> str:
+    """How many instances are found, a line a layout of the last run of each model and recipe."""
+    own = [row for row in rows if row["benchmark"] == INSTANCES and row["recipe"] in RECIPES]
+    last = {_key(row): (row["fingerprint"], row["date"]) for row in own}
+    lines = [
+        f"| {row['object']} | {row['model']} | `{row['recipe']}` | {_percent(row['f1'])} | {row['n']} photos | "
+        f"{float(row['seconds']) / int(row['n']):.2f} | {_commit(row)} |"
+        for row in own
+        if last[_key(row)] == (row["fingerprint"], row["date"])
+    ]
+    if not lines:
+        return ""
+    head = "| layout | model | recipe | F1 | of | s a photo | commit |"
+    return "\n".join(["**Instances**", "", head, "|---|---|---|---:|---|---:|---:|", *lines])
 
 
 def _ablation(rows: Sequence[dict[str, str]]) -> str:

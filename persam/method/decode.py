@@ -23,20 +23,13 @@ def decode_prior(
     embedding: ImageEmbedding,
     prior: LocationPrior,
     concept: Concept,
-    *,
-    semantic: bool,
 ) -> Decoded:
     """The mask of the prior's points, at 4x the grid: the best of whole, part and subpart by predicted IoU.
 
-    A tuned concept's weighted sum (section 3.3) is one more to choose from.
-
-    semantic: whether the target-semantic prompt (eq. 9, 10) is given. It keeps neighbouring instances apart, and makes
-        the mask of a single object worse.
+    A tuned concept's weighted sum (section 3.3) is one more to choose from. The target-semantic prompt (eq. 9, 10) is
+    not given: it makes the mask of a single object worse.
     """
-    guidance = Guidance(
-        attention=None if prior.attention is None else prior.attention[None],
-        semantic=concept.semantic[None] if semantic else None,
-    )
+    guidance = Guidance(attention=None if prior.attention is None else prior.attention[None])
     candidates = backbone.decode(embedding, prior.prompt, guidance)
     logits, scores = candidates.logits[0, 1:], candidates.predicted_iou[0, 1:]
     if concept.scale_weights is not None:

@@ -24,7 +24,7 @@ class Find:
     """One instance of a concept.
 
     mask: over the original image. presence: 0..1; None where it was not judged. present: by presence, where judged, and
-    the mask is not empty.
+    the mask is not empty. evidence: the similarity that presence was told from, 0..1; None where it was not judged.
     """
 
     concept: Concept
@@ -32,6 +32,7 @@ class Find:
     mask: Decoded
     presence: float | None = None
     present: bool = True
+    evidence: float | None = None
 
     @property
     def inside(self) -> Bool[Tensor, "h w"]:

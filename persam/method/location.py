@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from persam.method.calibration import Calibration
@@ -38,8 +38,7 @@ def confidence_map(feature: Float[Tensor, "c"], embedding: ImageEmbedding) -> Fl
 
 def locate(concept: Concept, prototypes: Prototypes, embedding: ImageEmbedding, calibration: Calibration) -> Location:
     """Where one instance of the concept is: the likeliest patch, the unlikeliest, and a point for each of its parts."""
-    nowhere = torch.zeros(embedding.frame.valid_hw, dtype=torch.bool, device=embedding.device)
-    location = locate_next(concept, prototypes, embedding, calibration, taken=nowhere)
+    location = locate_point(concept, prototypes, embedding, calibration)
     parts = _part_peaks(prototypes, embedding, location.posterior)
     points = torch.stack([embedding.frame.patches_to_original(one) for one in parts])
     prior = location.prior
@@ -55,25 +54,16 @@ def locate(concept: Concept, prototypes: Prototypes, embedding: ImageEmbedding, 
     )
 
 
-def locate_next(
-    concept: Concept,
-    prototypes: Prototypes,
-    embedding: ImageEmbedding,
-    calibration: Calibration,
-    *,
-    taken: Bool[Tensor, "hv wv"],
+def locate_point(
+    concept: Concept, prototypes: Prototypes, embedding: ImageEmbedding, calibration: Calibration
 ) -> Location:
-    """Where another instance is: as `locate`, outside the patches taken, and without points for parts.
-
-    Points for parts might lie on several instances.
-    """
+    """As `locate`, without points for parts."""
     frame, similarity = embedding.frame, confidence_map(concept.feature, embedding)
     inside = frame.valid(similarity)
     ratio = log_ratio(prototypes, embedding, calibration)
-    posterior = (calibration.slope * ratio).sigmoid().masked_fill(taken, 0.0)
+    posterior = (calibration.slope * ratio).sigmoid()
     floor = UNLIKELY / calibration.slope  # lower ratios would drown a small object beside them when smoothed
-    likely = smooth(ratio.clamp(min=floor).masked_fill(taken, floor)).masked_fill(taken, BLOCKED)
-    column, row = peak_of(likely)
+    column, row = peak_of(smooth(ratio.clamp(min=floor)))
     points = [inside.new_tensor([column, row]), inside.new_tensor(peak_of(-smooth(ratio)))]
     prior = LocationPrior(
         similarity=inside,
@@ -96,14 +86,14 @@ def aligned_attention(inside: Float[Tensor, "hv wv"], side: int) -> Float[Tensor
     return padded
 
 
-def smooth(inside: Float[Tensor, "hv wv"]) -> Float[Tensor, "hv wv"]:
-    """The mean of 5 x 5 patches, the middle one counted four times.
+def smooth(inside: Float[Tensor, "hv wv"], *, reach: int = 2) -> Float[Tensor, "hv wv"]:
+    """The mean of 5 x 5 patches, the middle one counted four times; with a reach of 1 of 3 x 3, and twice.
 
     The peak then lies within the object instead of on its most telling edge, and an object of one patch keeps its own.
     """
-    kernel = inside.new_ones(1, 1, 5, 5)
-    kernel[..., 2, 2] = 4
-    return F.conv2d(F.pad(inside[None, None], (2, 2, 2, 2), mode="replicate"), kernel / kernel.sum())[0, 0]
+    kernel = inside.new_ones(1, 1, 2 * reach + 1, 2 * reach + 1)
+    kernel[..., reach, reach] = 2 * reach
+    return F.conv2d(F.pad(inside[None, None], 4 * (reach,), mode="replicate"), kernel / kernel.sum())[0, 0]
 
 
 def _part_peaks(

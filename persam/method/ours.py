@@ -1,6 +1,7 @@
 """Ours: locate, decode, refine in a crop, verify in a closer one. The published cascade is its neighbour, `official`.
 
 Every image costs one encoding; crop refinement and verification each cost one more of every find, as one batch.
+Several instances cost another of the image, at twice the input, and verification of all that may be one.
 """
 
 from collections.abc import Sequence
@@ -9,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 from persam.errors import ConceptError, PerSAMError
-from persam.geometry import Frame, foreground_patches, patch_cover
+from persam.geometry import foreground_patches, patch_cover
+from persam.method import instances
 from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
 from persam.method.crop_refine import refine_in_crops
 from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
-from persam.method.location import locate, locate_next
+from persam.method.location import locate
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
@@ -29,9 +30,6 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 BARE = 0.01  # cover below which a patch of a reference is background
-SHOWN = 0.1  # cover from which on a patch is taken by an instance
-LIKELY = 0.2  # posterior of the likeliest patch below which no further instance is looked for
-MISSES = 1  # proposals beyond the number asked for, in place of those that verification refuses
 
 
 def learn(
@@ -135,60 +133,70 @@ def segment(
     def judged(finds: Sequence[Find]) -> list[Find]:
         return _verify(backbone, rgb, _refine(backbone, rgb, finds), calibration, threshold)
 
-    finds = judged(
-        [find for concept in concepts for find in _propose(backbone, embedding, concept, calibration, max_instances)]
-    )
-    if max_instances == 1:
-        refused = [find for find in finds if not find.present and find.concept.not_this is not None]
-        finds += judged([one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)])
+    alone = judged([_alone(backbone, embedding, concept, calibration) for concept in concepts])
+    if max_instances == 1 or not concepts:
+        refused = [find for find in alone if not find.present and find.concept.not_this is not None]
+        others = judged([one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)])
+        instead = {id(find.concept): find for find in others if find.present}
+        return [instead.get(id(find.concept), find) for find in alone]
+    finer = instances.finer(backbone, embedding)
+    closer = embedding if finer is backbone else finer.encode([rgb])
     kept: list[Find] = []
-    for concept in concepts:
-        own = [find for find in finds if find.concept is concept]
-        kept += [find for find in own if find.present][:max_instances] or own[:1]
+    for first in alone:
+        found = _several(backbone, finer, rgb, closer, first, calibration, max_instances, threshold)
+        kept += found[:max_instances] or [first]
+    others = [find for find in kept if not any(find is first for first in alone)]
+    refined = dict(zip(map(id, others), _refine(backbone, rgb, others), strict=True))
+    return [refined.get(id(find), find) for find in kept]
+
+
+def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration) -> Find:
+    """The mask of what is found where one is looked for."""
+    assert concept.prototypes is not None
+    prior = locate(concept, concept.prototypes, embedding, calibration).prior
+    decoded = decode_prior(backbone, embedding, prior, concept)
+    return Find(concept, prior, at_original(decoded, embedding.frame))
+
+
+def _several(
+    backbone: Backbone,
+    finer: Backbone,
+    rgb: UInt8[Array, "h w 3"],
+    closer: ImageEmbedding,
+    first: Find,
+    calibration: Calibration,
+    most: int,
+    threshold: float,
+) -> list[Find]:
+    """The instances of a concept: rounds of peaks, the likeliest first, until one yields nothing.
+
+    Those in what is found alone come last, in case that it is several.
+    """
+    priors = instances.peaks(closer, first.concept, calibration)
+    free = instances.outside(priors, [first])
+    within = [prior for prior in priors if not any(prior is one for one in free)]
+    offered: list[Find] = []
+    kept = instances.choose(first, offered)
+    for group in (free, within):
+        while group and len(kept) < most:
+            new = instances.propose(finer, closer, first.concept, group[: instances.ROUND])
+            new = _verify(backbone, rgb, new, calibration, threshold)
+            offered += new
+            kept = instances.choose(first, offered)
+            taken = [find for find in kept if find is not first] + instances.rivals(first, offered)
+            if not any(find is one for find in taken for one in new):
+                break
+            group = instances.outside(group[instances.ROUND :], taken)
     return kept
 
 
-def _propose(
-    backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration, max_instances: int
-) -> list[Find]:
-    """Masks from the location map alone, each at another place; at least one."""
-    frame, prototypes = embedding.frame, concept.prototypes
-    assert prototypes is not None
-    if max_instances == 1:
-        prior = locate(concept, prototypes, embedding, calibration).prior
-        decoded = decode_prior(backbone, embedding, prior, concept, semantic=False)
-        return [Find(concept, prior, at_original(decoded, frame))]
-    finds: list[Find] = []
-    taken = torch.zeros(frame.valid_hw, dtype=torch.bool, device=embedding.device)
-    free = torch.ones(frame.original_hw, dtype=torch.bool, device=embedding.device)
-    while len(finds) < max_instances + MISSES and not taken.all():
-        location = locate_next(concept, prototypes, embedding, calibration, taken=taken)
-        if finds and location.posterior.max() < LIKELY:
-            break
-        decoded = at_original(decode_prior(backbone, embedding, location.prior, concept, semantic=True), frame)
-        mask = decoded.logits > 0
-        if not finds or (mask.any() and 2 * (mask & free).sum() >= mask.sum()):
-            finds.append(Find(concept, location.prior, decoded))
-            free &= ~mask
-        taken |= _shown(mask, frame)
-        taken[location.peak] = True  # though the mask may leave it out: it is not to be asked for again
-    return finds
-
-
 def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibration: Calibration) -> list[Find]:
-    """The concept at the next place than the find's; none where none is likely."""
-    frame, prototypes = embedding.frame, find.concept.prototypes
-    assert prototypes is not None
-    location = locate_next(find.concept, prototypes, embedding, calibration, taken=_shown(find.inside, frame))
-    if location.posterior.max() < LIKELY:
-        return []
-    decoded = decode_prior(backbone, embedding, location.prior, find.concept, semantic=True)
-    return [Find(find.concept, location.prior, at_original(decoded, frame))]
-
-
-def _shown(mask: Bool[Tensor, "h w"], frame: Frame) -> Bool[Tensor, "hv wv"]:
-    """The patches that an instance takes."""
-    return (frame.valid(patch_cover(mask.cpu().numpy(), frame)) > SHOWN).to(mask.device)
+    """The concept at the likeliest place outside the find; none where none is likely."""
+    places = instances.outside(instances.peaks(embedding, find.concept, calibration), [find])[:1]
+    return [
+        Find(find.concept, prior, at_original(decode_prior(backbone, embedding, prior, find.concept), embedding.frame))
+        for prior in places
+    ]
 
 
 def _refine(backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> list[Find]:
@@ -220,14 +228,15 @@ def _verify(
     descriptors = iter(describe(backbone, shown, calibration))
     verified = []
     for find, mask, is_judged in zip(finds, masks, judged, strict=True):
-        presence = None
+        presence = evidence = None
         if is_judged and find.concept.identity is not None and calibration.presence is not None:
             seen, curve = next(descriptors), calibration.presence
             if find.concept.not_this is not None:
                 curve = curve.against(identity_similarity(find.concept.not_this, seen, calibration.choice))
-            presence = curve(identity_similarity(find.concept.identity, seen, calibration.choice))
+            evidence = identity_similarity(find.concept.identity, seen, calibration.choice)
+            presence = curve(evidence)
         present = bool(mask.any()) and (presence is None or presence >= threshold)
-        verified.append(replace(find, presence=presence, present=present))
+        verified.append(replace(find, presence=presence, present=present, evidence=evidence))
     return verified
 
 

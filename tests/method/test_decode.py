@@ -31,8 +31,8 @@ PRIOR = LocationPrior(
 )
 
 
-def decoded(backbone: Rehearsed, *, concept=CONCEPT, prior=PRIOR, semantic=False) -> Decoded:
-    return decode_prior(backbone, EMBEDDING, prior, concept, semantic=semantic)
+def decoded(backbone: Rehearsed, *, concept=CONCEPT, prior=PRIOR) -> Decoded:
+    return decode_prior(backbone, EMBEDDING, prior, concept)
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,15 @@ def test_it_is_asked_with_the_priors_points_alone():
     assert prompt.mask_logits is None
 
 
-def test_attention_always_guides_and_the_semantic_prompt_where_asked_for():
+def test_attention_guides_where_there_is_some_and_the_semantic_prompt_is_not_given():
     backbone = Rehearsed(answer(0, 0.1, 0.2, 0.3))
     decoded(backbone)
-    decoded(backbone, semantic=True)
     decoded(backbone, prior=replace(PRIOR, attention=None))
-    (_, plain), (_, semantic), (_, unguided) = backbone.asked
-    assert torch.equal(plain.attention, torch.ones(1, 2, 2))
-    assert plain.semantic is None
-    assert torch.equal(semantic.semantic, SEMANTIC[None])
+    (_, guided), (_, unguided) = backbone.asked
+    assert torch.equal(guided.attention, torch.ones(1, 2, 2))
     assert unguided.attention is None
+    assert guided.semantic is None
+    assert unguided.semantic is None
 
 
 # ---- components

@@ -8,7 +8,7 @@ import torch
 from persam.geometry import Frame
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.location import Location, aligned_attention, confidence_map, locate, locate_next, smooth
+from persam.method.location import Location, aligned_attention, confidence_map, locate, locate_point, smooth
 from persam.method.prototypes import Patches, Prototypes, summarise
 from persam.method.recipes import PERSAM
 from persam.types import ImageEmbedding
@@ -46,10 +46,6 @@ def located(embedding: ImageEmbedding, prototypes: Prototypes = PLAIN) -> Locati
     return locate(concept(prototypes), prototypes, embedding, CALIBRATION)
 
 
-def located_next(embedding: ImageEmbedding, taken: torch.Tensor, prototypes: Prototypes = PLAIN) -> Location:
-    return locate_next(concept(prototypes), prototypes, embedding, CALIBRATION, taken=taken)
-
-
 @pytest.mark.parametrize("place", [(3, 4), (10, 20), (0, 0), (17, 31)])
 def test_peak_follows_the_object_and_ignores_the_padding(place):
     location = located(scene((288, 512), *place))
@@ -85,34 +81,12 @@ def test_every_part_has_a_positive_point_of_its_own():
     assert all(10 <= row < 16 and 20 <= column < 23 for column, row in patches[[0, 2, 3]].tolist())
 
 
-def test_parts_have_no_points_where_there_may_be_several_objects():
+def test_without_parts_there_is_one_positive_point_at_the_same_place():
     prototypes, image = rider_and_bike()
-    assert located_next(image, torch.zeros(32, 32, dtype=torch.bool), prototypes).prior.labels.tolist() == [1, 0]
-
-
-def test_what_is_taken_is_not_looked_at_again():
-    prototypes, image = rider_and_bike()
-    taken = torch.zeros(32, 32, dtype=torch.bool)
-    taken[13:16] = True  # the bike
-    location = located_next(image, taken, prototypes)
-    row, column = location.peak
-    assert 10 <= row < 13
-    assert 20 <= column < 23
-    assert location.posterior[13:16].max() == 0
-    assert location.posterior[11, 21] > 0.9
-
-
-def test_patches_beside_what_is_taken_are_no_likelier_for_it():
-    features = ground()
-    features[:, 6:12, 6:12] = OBJECT[:, None, None]
-    features[:, 24, 24] = OBJECT
-    row, column = located(embedding_of(features)).peak
-    assert 6 <= row < 12
-    assert 6 <= column < 12
-    taken = torch.zeros(32, 32, dtype=torch.bool)
-    taken[6:12, 6:11] = True  # an instance's mask that left a column of its patches out
-    features[:, 6:12, 11] = (OBJECT + GROUND)[:, None] / 2**0.5
-    assert located_next(embedding_of(features), taken).peak == (24, 24)
+    whole = located(image, prototypes).prior
+    point = locate_point(concept(prototypes), prototypes, image, CALIBRATION).prior
+    assert point.labels.tolist() == [1, 0]
+    assert torch.equal(point.points_xy, whole.points_xy[:2])
 
 
 def test_the_unlikeliest_place_is_the_negative_point():
@@ -147,6 +121,15 @@ def test_smoothing_is_a_mean_of_twenty_five_with_the_middle_counted_four_times()
     assert torch.equal(smoothed[2:7, 2:7] > 0, torch.ones(5, 5, dtype=torch.bool))
     assert smoothed.sum() == 28
     torch.testing.assert_close(smooth(torch.full((1, 3), 0.7)), torch.full((1, 3), 0.7))  # the edge repeats
+
+
+def test_a_shorter_reach_smooths_over_nine_with_the_middle_counted_twice():
+    peak = torch.zeros(9, 9)
+    peak[4, 4] = 1.0
+    smoothed = smooth(peak, reach=1)
+    assert smoothed[4, 4] == pytest.approx(2 / 10)
+    assert smoothed[3, 5] == pytest.approx(1 / 10)
+    assert smoothed[4, 6] == 0
 
 
 def test_a_patch_like_the_references_background_is_not_the_object_however_similar():

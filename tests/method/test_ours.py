@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from persam.errors import ConceptError, NotCalibratedWarning
-from persam.geometry import Frame
+from persam.geometry import Frame, box_of
 from persam.method import calibration as calibration_module
 from persam.method import ours
 from persam.method.calibration import Calibration
@@ -142,29 +142,34 @@ def judging(monkeypatch, *evidence: float) -> list[float]:
 @pytest.mark.parametrize(
     ("most", "evidence", "kept"),
     [
-        (1, [0.9], [0]),
-        (2, [0.9, 0.9, 0.9], [0, 1]),
-        (2, [0.9, 0.1, 0.9], [0, 2]),  # one more is proposed, in place of one that is refused
-        (2, [0.1, 0.9, 0.1], [1]),
-        (3, [0.9, 0.9, 0.1], [0, 1]),
+        (1, {0: 0.9}, [0]),
+        (3, {0: 0.9, 1: 0.8, 2: 0.85}, [0, 2, 1]),  # the most similar first
+        (2, {0: 0.9, 1: 0.1, 2: 0.9}, [0, 2]),  # the refused one is left out
+        (3, {0: 0.9, 1: 0.9, 2: 0.1}, [0, 1]),
+        (2, {0: 0.1, 1: 0.9, 2: 0.1}, [1]),
+        (2, {0: 0.6, 1: 0.9, 2: 0.8}, [0, 1]),  # what is found alone comes first
     ],
 )
-def test_what_verification_refuses_is_left_out_and_another_takes_its_place(backbone, monkeypatch, most, evidence, kept):
-    red = taught(backbone)
-    order = boxes(segmented(backbone, squares(), red, max_instances=3))
-    left = judging(monkeypatch, *evidence)
-    finds = segmented(backbone, squares(), red, max_instances=most)
-    assert left == []  # asked for each, and for no more
-    assert boxes(finds) == [order[number] for number in kept]
+def test_the_refused_are_left_out_and_the_most_similar_come_first(backbone, monkeypatch, most, evidence, kept):
+    order, red = [(4, 4, 9, 9), (40, 6, 45, 11), (20, 40, 25, 45)], taught(backbone)
+    scene = np.full((64, 64, 3), GREY, np.uint8)
+    for place in order:
+        scene[mask(at_xyxy=place)] = RED
+    found = {order[number]: value for number, value in evidence.items()}
+    monkeypatch.setattr(ours, "describe", lambda backbone, shown, calibration: [box_of(mask) for _, mask in shown])
+    # parts of a square are less similar than it
+    monkeypatch.setattr(ours, "identity_similarity", lambda known, box, choice: found.get(box, 0.05))
+    assert boxes(segmented(backbone, scene, red, max_instances=most)) == [order[number] for number in kept]
 
 
 def test_where_all_are_refused_the_first_is_the_best_guess(backbone, monkeypatch):
     red = taught(backbone)
-    order = boxes(segmented(backbone, squares(), red, max_instances=3))
-    judging(monkeypatch, 0.1, 0.2, 0.3)
+    alone = boxes(segmented(backbone, squares(), red))
+    left = judging(monkeypatch, 0.1, *(20 * [0.2]))
     (find,) = segmented(backbone, squares(), red, max_instances=3)
+    assert len(left) < 20  # others were looked at
     assert not find.present
-    assert boxes([find]) == order[:1]
+    assert boxes([find]) == alone
     assert find.presence == pytest.approx(CALIBRATION.presence(0.1))
 
 
@@ -175,20 +180,13 @@ def test_no_more_than_there_are_and_no_more_than_asked_for(backbone):
     assert boxes(segmented(backbone, squares(1), red, max_instances=10)) == SQUARES[:1]
 
 
-def test_the_semantic_prompt_is_given_where_several_are_asked_for(backbone, monkeypatch):
-    given = []
-    decode = backbone.decode
-
-    def spy(embedding, prompt, guidance):
-        given.append(guidance.semantic is not None)
-        return decode(embedding, prompt, guidance)
-
-    red = taught(backbone, recipe=Recipe("bare", crop_refine=False, verify=False))
-    monkeypatch.setattr(backbone, "decode", spy)
-    segmented(backbone, squares(1), red)
-    assert given == [False]
-    segmented(backbone, squares(1), red, max_instances=2)
-    assert given == [False, True]
+def test_what_is_found_alone_is_the_first_of_many_to_the_bit(backbone):
+    red = taught(backbone)
+    (alone,) = segmented(backbone, squares(), red)
+    first = segmented(backbone, squares(), red, max_instances=10)[0]
+    assert torch.equal(first.mask.logits, alone.mask.logits)
+    assert torch.equal(first.prior.points_xy, alone.prior.points_xy)
+    assert (first.presence, first.mask.score) == (alone.presence, alone.mask.score)
 
 
 def test_presence_is_held_against_the_threshold(backbone, monkeypatch):
