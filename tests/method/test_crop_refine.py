@@ -67,12 +67,12 @@ def wrong_pixels(found: Decoded, rgb: np.ndarray) -> int:
     return int(((found.logits > 0) ^ torch.from_numpy(rgb[..., 0] > 100)).sum())
 
 
-def test_a_small_object_gets_a_finer_mask_from_a_crop_of_twice_its_box():
+def test_a_small_object_gets_a_finer_mask_from_a_crop_around_its_box():
     backbone = Bright()
-    rgb, mask = scene(300, 200, 339, 239)  # the box with its 4 pixels: 296 to 343, 196 to 243; the crop from 272, 172
+    rgb, mask = scene(300, 200, 339, 239)  # the box with its 4 pixels: 296 to 343, 196 to 243; the crop from 281, 181
     assert wrong_pixels(refined(backbone, rgb, mask, 320, 220), rgb) < wrong_pixels(mask, rgb) / 4
     ((crop,),) = backbone.batches
-    np.testing.assert_array_equal(crop, rgb[172:268, 272:368])
+    np.testing.assert_array_equal(crop, rgb[181:258, 281:358])
 
 
 def test_the_prompt_is_in_the_crops_own_pixels():
@@ -80,12 +80,12 @@ def test_the_prompt_is_in_the_crops_own_pixels():
     rgb, mask = scene(300, 200, 339, 239)
     refined(backbone, rgb, mask, 320, 220)
     ((prompt, guidance),) = backbone.asked
-    assert prompt.points_xy.tolist() == [[[48, 48]]]
+    assert prompt.points_xy.tolist() == [[[39, 39]]]
     assert prompt.labels.tolist() == [[1]]
-    assert prompt.box_xyxy.tolist() == [[24, 24, 71, 71]]
+    assert prompt.box_xyxy.tolist() == [[15, 15, 62, 62]]
     assert prompt.mask_logits.shape == (1, 1, 16, 16)
-    assert torch.equal(prompt.mask_logits[0, 0, 5:11, 5:11] > 0, torch.ones(6, 6, dtype=torch.bool))
-    assert prompt.mask_logits[0, 0, 3].max() < 0
+    assert torch.equal(prompt.mask_logits[0, 0, 4:12, 4:12] > 0, torch.ones(8, 8, dtype=torch.bool))
+    assert prompt.mask_logits[0, 0, 1].max() < 0
     assert guidance is NO_GUIDANCE
 
 
