@@ -1,9 +1,10 @@
 """A calibration for any backbone, fitted on photos whose masks are known: `persam eval calibrate`.
 
-First the location numbers, on photos that hold the object; then, with these, the verification numbers and the presence
-curve, on photos that do and photos that do not. nano's own file, persam/models/nano.calibration.json, is not all made
-by this: its location and verification numbers were tuned on the rows of data/results/eval.csv, and stay as they are;
-its presence curve is `--presence-only` on DAVIS-2016's ten sequences and PerSeg's two objects.
+First the location numbers, on photos that hold the object; then, with these, the verification numbers and the
+presence curve, on photos that do and photos that do not: each as it is, and once in other light, turned or smaller
+(`CHANGED`), so that presence does not hang on that. nano's own file, persam/models/nano.calibration.json, is not all
+made by this: its location and verification numbers were tuned on the rows of data/results/eval.csv, and stay as they
+are; its presence curve is `--presence-only` on DAVIS-2016's ten sequences and PerSeg's two objects.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from persam.errors import DataError, PerSAMError
-from persam.eval.datasets import known_objects
+from persam.eval.datasets import known_objects, robustness
 from persam.eval.episodes import Episode, Target
 from persam.eval.fit_location import KnownPhoto, LocationFit, fit_location
 from persam.eval.fit_verification import Comparison, Photo, candidates, compare, fit_verification
@@ -25,6 +26,8 @@ Held = tuple[str, Target]  # a target, and the name of the concept that it holds
 # Given the photos and what they are looked at for, it gives the same photos and may tell somebody how far it is.
 Watch = Callable[[Sequence[Held], str], Iterable[Held]]
 
+# what photos undergo, by turns
+CHANGED = ("x0.5", "warm", "rot90", "noise", "half", "x0.25", "bgr", "rot180", "+1EV", "flip", "grey", "rot270", "blur")
 FINDER = Recipe("persam", verify=False)  # finds are compared here, with several numbers at once
 
 
@@ -103,10 +106,15 @@ def calibrate(
     photos: list[Held] = [(episode.name, target) for episode in episodes for target in episode.targets]
     location = None if presence_only else _location(model, concepts, watch(photos, "location"), start)
     located = start if location is None else location.calibration
+    changed = [
+        (name, robustness.changed(target, CHANGED[number % len(CHANGED)], held=True))
+        for number, (name, target) in enumerate(photos)
+    ]
+    shown = [*photos, *changed]
     comparisons = compare(
         _with(model, located),
         concepts,
-        (Photo(target.photo.read(), frozenset({name})) for name, target in watch(photos, "verification")),
+        (Photo(target.photo.read(), frozenset({name})) for name, target in watch(shown, "verification")),
         candidates(start, fixed=presence_only),
     )
     verified, auroc = fit_verification(comparisons, located)
@@ -118,7 +126,7 @@ def calibrate(
         calibration=replace(verified, presence=curve),
         model=model.backbone.name,
         objects=len(episodes),
-        photos=len(photos),
+        photos=len(shown),
         location=location,
         auroc=auroc,
         here=judge([one for own in verdicts for one in own]),

@@ -30,6 +30,7 @@ def few_candidates(monkeypatch):
     monkeypatch.setattr("persam.eval.fit_location.TEMPERATURES", (10.0, 70.0))
     monkeypatch.setattr("persam.eval.fit_verification.SAME_PART", (0.95,))
     monkeypatch.setattr("persam.eval.fit_verification.CHOICE", (0.03,))
+    monkeypatch.setattr("persam.eval.calibrate.CHANGED", ("flip", "x0.5"))  # the stand-in knows objects by colour
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_folders_that_calibrate_nothing_are_named(roots, tmp_path):
 @pytest.mark.slow
 def test_a_model_without_a_calibration_gets_one_that_knows_what_is_there(roots, fresh):
     fit = calibrate(fresh, read_episodes(roots))
-    assert (fit.model, fit.objects, fit.photos) == ("colour", 3, 8)
+    assert (fit.model, fit.objects, fit.photos) == ("colour", 3, 16)
     assert fit.calibration.fingerprint == "fresh"
     assert (fit.auroc, fit.here.refused, fit.here.accepted) == (1.0, 1.0, 1.0)
     assert fit.location is not None
@@ -82,14 +83,14 @@ def test_each_half_of_the_objects_is_judged_by_the_other_ones_curve(roots, fresh
     assert (unseen.refused, unseen.accepted) == (1.0, 1.0)
 
 
-def test_presence_only_keeps_every_other_number_and_looks_at_each_photo_once(roots):
+def test_presence_only_keeps_every_other_number_and_looks_at_each_photo_as_it_is_and_changed(roots):
     backbone = ColourBackbone("fresh")
     fit = calibrate(PerSAM(backbone, calibration=NUMBERS), read_episodes(roots), presence_only=True)
     assert fit.location is None
     assert replace(fit.calibration, presence=None) == NUMBERS
     assert fit.calibration.presence is not None
     # three references and a crop of each; then a photo, a crop of each find to refine it, and one to verify it
-    assert backbone.batches == 3 * [1] + [3] + 8 * [1, 3, 3]
+    assert backbone.batches == 3 * [1] + [3] + 16 * [1, 3, 3]
 
 
 @pytest.mark.slow
@@ -108,9 +109,9 @@ def test_what_was_fitted_can_be_read(roots):
         presence_only=True,
         watch=lambda photos, task: watched.append((task, len(photos))) or photos,
     )
-    assert watched == [("verification", 8)]
+    assert watched == [("verification", 16)]
     title, location, verification, presence, here, unseen = fit.lines()
-    assert title == "colour (fresh) on 3 objects in 8 photos:"
+    assert title == "colour (fresh) on 3 objects in 16 photos:"
     assert location.endswith("temperature 25, stranger 0.55, slope 12; kept")
     assert verification.endswith("same_part 0.97, choice 0.04; AUROC 100.0")
     curve = fit.calibration.presence

@@ -33,10 +33,10 @@ def episodes(root: Path, *, only: Sequence[str] = tuple(CHANGES)) -> Iterator[Ep
         strangers = dict.fromkeys(_stranger(others, number) for number in range(len(own.targets)))
         targets = [*own.targets, *strangers]
         for change in dict.fromkeys(only):
-            changed = tuple(
-                _changed(target, change, held=number < len(own.targets)) for number, target in enumerate(targets)
+            shown = tuple(
+                changed(target, change, held=number < len(own.targets)) for number, target in enumerate(targets)
             )
-            yield replace(own, object=change, draw=own.object, targets=changed)
+            yield replace(own, object=change, draw=own.object, targets=shown)
 
 
 def _objects(root: Path) -> list[Episode]:
@@ -57,7 +57,7 @@ def _stranger(others: Sequence[Episode], number: int) -> Target:
     return replace(target, name=f"{other.object.replace('/', '_')}_{target.name}")
 
 
-def _changed(target: Target, change: str, *, held: bool) -> Target:
+def changed(target: Target, change: str, *, held: bool) -> Target:
     """The target under a change. What is cut off or covered is of the object that the photo shows, asked for or not."""
     assert isinstance(target.truth, MaskFile)
     photo = ChangedPhoto(target.photo.path, mask=target.truth, change=change)
