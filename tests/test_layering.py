@@ -55,6 +55,7 @@ FILES = {
         {"concept"},
         {"find", "location", "decode"},
         {"crop_refine", "instances"},
+        {"rejoin"},
         {"official", "ours"},
     ),
     # the published recipe, ours, a video model's memory: beside each other; the tracker holds any

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from persam.errors import ConceptError, PerSAMError
 from persam.geometry import foreground_patches, patch_cover
-from persam.method import instances
+from persam.method import instances, rejoin
 from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
 from persam.method.crop_refine import refine_in_crops
@@ -128,6 +128,7 @@ def segment(
 
     A concept that is not present has one find, its best guess. Masks may overlap. Where the one find of a concept with
     counter-examples is refused, it may be what was to be told apart, beside the object: another place is looked at.
+    Where one is asked for, it may consist of two parts, which something cuts in two.
     """
 
     def judged(finds: Sequence[Find]) -> list[Find]:
@@ -138,7 +139,8 @@ def segment(
         refused = [find for find in alone if not find.present and find.concept.not_this is not None]
         others = judged([one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)])
         instead = {id(find.concept): find for find in others if find.present}
-        return [instead.get(id(find.concept), find) for find in alone]
+        alone = [instead.get(id(find.concept), find) for find in alone]
+        return _rejoined(backbone, rgb, embedding, alone, calibration, threshold)
     finer = instances.finer(backbone, embedding)
     closer = embedding if finer is backbone else finer.encode([rgb])
     kept: list[Find] = []
@@ -156,6 +158,29 @@ def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, cali
     prior = locate(concept, concept.prototypes, embedding, calibration).prior
     decoded = decode_prior(backbone, embedding, prior, concept)
     return Find(concept, prior, at_original(decoded, embedding.frame))
+
+
+def _rejoined(
+    backbone: Backbone,
+    rgb: UInt8[Array, "h w 3"],
+    embedding: ImageEmbedding,
+    finds: Sequence[Find],
+    calibration: Calibration,
+    threshold: float,
+) -> list[Find]:
+    """The finds, each with its other side where both together are clearly more similar to the reference."""
+    judged = [find for find in finds if find.evidence is not None]
+    offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
+    best: dict[int, Find] = {}
+    for one in _verify(backbone, rgb, offered, calibration, threshold):
+        known = best.get(id(one.concept))
+        if known is None or (one.evidence or 0.0) > (known.evidence or 0.0):
+            best[id(one.concept)] = one
+    whole = [best.get(id(find.concept), find) for find in finds]
+    return [
+        both if (both.evidence or 0.0) > rejoin.TOGETHER * (find.evidence or 0.0) else find
+        for find, both in zip(finds, whole, strict=True)
+    ]
 
 
 def _several(
