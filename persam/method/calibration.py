@@ -23,6 +23,7 @@ from persam.sam import weights
 Array = np.ndarray[Any, Any]
 
 RIDGE = 0.3  # on the slope over standardised log-odds: the few photos next to the border do not decide alone
+REFUSED = 0.95  # of the photos without the object that a curve refuses at least
 _TOLD: set[str] = set()  # fingerprints of backbones that `is_calibrated` has warned of
 LEAST = 1e-6  # evidence this near to 0 or 1 counts as that: log-odds stay finite
 
@@ -136,6 +137,9 @@ def own_file(fingerprint: str) -> Path:
 def fit_presence(evidence: Sequence[float], held: Sequence[bool]) -> Presence:
     """The curve that tells photos with the object from those without: logistic regression, either kind weighs the same.
 
+    Where it would accept more than one in twenty of those without, it is moved until it does not: that something is
+    there that is not is the worse mistake.
+
     Args:
         evidence: of photos with and without the object, 0..1.
         held: whether each photo holds the object.
@@ -157,7 +161,7 @@ def fit_presence(evidence: Sequence[float], held: Sequence[bool]) -> Presence:
         slope = slope + np.linalg.solve(curvature, gradient)
     if not slope[0] > 0:
         raise CalibrationError("the evidence is no higher where the object is: these photos calibrate nothing.")
-    border = middle - scale * slope[1] / slope[0]
+    border = max(middle - scale * slope[1] / slope[0], float(np.quantile(values[~truth], REFUSED)))
     return Presence(threshold=float(1 / (1 + np.exp(-border))), spread=float(scale / slope[0]))
 
 

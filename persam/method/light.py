@@ -10,7 +10,7 @@ Array = np.ndarray[Any, Any]
 NORM = 6  # Finlayson and Trezzi's choice, between the mean (grey world) and the maximum (white patch)
 SAMPLES = 65_536  # pixels of a photo that are asked for its light, at most about
 SURROUNDINGS = 0.5  # share of a photo that tells of the light, from which on it is fully trusted
-MOST_SATURATION = 0.5  # of pixels that tell of the light: the others are of their own colour
+MOST_SATURATION = 0.7  # of pixels that tell of the light: the others are of their own colour
 MOST_COLOUR = 1.6  # a channel is changed by at most so much against the others
 BRIGHTEST, MOST_GAIN = 235, 8.0  # level that the brightest pixels of a crop are brought to, by at most so much
 

@@ -21,6 +21,7 @@ from persam.types import Decoded, ImageEmbedding, LocationPrior
 
 PLACES = 2  # likely places beside the mask that are tried
 NEAR = 1.0  # of the longer side of the mask's box: how far from the box they are
+SIDE = 0.15  # of the larger side's area that the smaller one has at least: less is a speck beside the object
 TOGETHER = 1.1  # similarity of both sides to the reference over that of one, from which on both are the object
 
 
@@ -38,13 +39,13 @@ def both_sides(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibr
         points = torch.cat([find.prior.points_xy[:1], place.points_xy])
         prior = LocationPrior(find.prior.similarity, points, points.new_tensor([1.0, 1.0, 0.0]))
         other = at_original(decode_prior(backbone, embedding, place, find.concept), frame)
-        if not _touch(find.inside, other.logits > 0):
+        if _are_sides(find.inside, other.logits > 0):
             score = (find.mask.score + other.score) / 2
             offered.append(Find(find.concept, prior, Decoded(torch.maximum(find.mask.logits, other.logits), score)))
         answer = backbone.decode(embedding, prior.prompt)
         best = int(answer.predicted_iou[0, 1:].argmax())
         sides = [keep_component(answer.logits[0, 1 + best], point, frame) for point in points[:2]]
-        if not _touch(*(side > 0 for side in sides)):
+        if _are_sides(*(side > 0 for side in sides)):
             joined = Decoded(torch.maximum(*sides), answer.predicted_iou[0, 1 + best])
             offered.append(Find(find.concept, prior, at_original(joined, frame)))
     return offered
@@ -55,9 +56,10 @@ def _near(point_xy: list[float], box_xyxy: tuple[int, int, int, int]) -> bool:
     return max(x0 - x, x - x1, y0 - y, y - y1) <= NEAR * longer_side(box_xyxy)
 
 
-def _touch(one: Bool[Tensor, "h w"], other: Bool[Tensor, "h w"]) -> bool:
-    """Whether two masks share pixels or have neighbours in each other, or one is empty."""
-    if not one.any() or not other.any():
-        return True
+def _are_sides(one: Bool[Tensor, "h w"], other: Bool[Tensor, "h w"]) -> bool:
+    """Whether two masks are of comparable size and do not touch."""
+    areas = (int(one.sum()), int(other.sum()))
+    if min(areas) <= SIDE * max(areas):
+        return False
     grown = cv2.dilate(one.cpu().numpy().astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return bool((grown & other.cpu().numpy()).any())
+    return not (grown & other.cpu().numpy()).any()

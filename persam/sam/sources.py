@@ -29,7 +29,7 @@ TABLE: dict[str, Source] = {
             "nano",
             "nano.safetensors",
             None,
-            "17df3f3c66547e19867050da9dc053efb34b386bf0822027537a6045b6763591",
+            "a3bfe06e7adac622725981b2959763be52bb2acedfaf4512aaab778d00646386",
             9_226_632,
             "Apache-2.0",
             "bundled, 640-pixel input",

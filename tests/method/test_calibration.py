@@ -59,6 +59,13 @@ def test_the_fitted_curve_crosses_between_the_kinds_whatever_their_numbers():
     assert curve(present[1]) > 0.8
 
 
+def test_of_photos_without_the_object_one_in_twenty_is_accepted_at_most():
+    rng = np.random.default_rng(0)
+    absent, present = rng.beta(2, 5, 200), rng.beta(4, 3, 200)  # far from apart
+    curve = fit_presence([*absent, *present], [False] * 200 + [True] * 200)
+    assert (absent >= curve.threshold).mean() == pytest.approx(0.05, abs=0.005)
+
+
 def test_fitting_presence_that_is_calibrated_already_finds_the_same_border():
     rng = np.random.default_rng(0)
     held = rng.random(400) < 0.2

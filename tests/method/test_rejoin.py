@@ -72,6 +72,16 @@ def test_sides_that_touch_are_not_offered_since_nothing_lies_between_them():
     assert rejoin.both_sides(model.backbone, model.backbone.encode([rgb]), a_find(model, half), model.calibration) == []
 
 
+def test_a_speck_beside_the_object_is_no_side_of_it():
+    model = colour_model()
+    rgb = flag(left=34, top=30)
+    rgb[:, 41:43] = POLE
+    rgb[32:, 43:] = GREY
+    left = where(left=34, top=30, width=7)
+    offered = rejoin.both_sides(model.backbone, model.backbone.encode([rgb]), a_find(model, left), model.calibration)
+    assert offered == []
+
+
 def test_what_is_offered_holds_both_sides_and_a_point_on_each():
     model = colour_model()
     rgb = flag(left=34, top=30)
