@@ -109,7 +109,7 @@ def test_on_the_examples_what_is_found_alone_is_the_first_of_many(nano, album):
     examples = Path(__file__).parents[1] / "data" / "examples"
     [own] = [one for one in json.loads((examples / "index.json").read_text())["albums"] if one["name"] == album]
     concept = nano.learn(examples / own["reference"], examples / own["mask"], name=album)
-    for target in own["targets"]:
+    for target in own["targets"][:2]:
         (alone,), (many,) = (nano.segment(examples / target["photo"], concept, max_instances=most) for most in (1, 5))
         if alone.present:
             np.testing.assert_array_equal(next(iter(many)).mask, alone.mask)

@@ -168,8 +168,8 @@ def _rejoined(
     calibration: Calibration,
     threshold: float,
 ) -> list[Find]:
-    """The finds, each with its other side where both together are clearly more similar to the reference."""
-    judged = [find for find in finds if find.evidence is not None]
+    """The finds; those present with their other side, where both are clearly more similar to the reference together."""
+    judged = [find for find in finds if find.present and find.evidence is not None]
     offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
     best: dict[int, Find] = {}
     for one in _verify(backbone, rgb, offered, calibration, threshold):
