@@ -141,10 +141,11 @@ def fresh(monkeypatch) -> ColourBackbone:
 @pytest.mark.slow
 def test_a_calibration_lies_where_the_model_finds_it(persam, fresh, tmp_path, monkeypatch):
     monkeypatch.setenv("PERSAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("persam.eval.calibrate.CHANGED", ("flip", "x0.5"))  # the stand-in knows objects by colour
     scenes.perseg(tmp_path / "perseg")
     code, out, err = persam("eval calibrate --model vit_b --data data --data perseg")
     assert code == 0
-    assert out.splitlines()[0] == "colour (fresh) on 3 objects in 8 photos:"
+    assert out.splitlines()[0] == "colour (fresh) on 3 objects in 16 photos:"
     assert "these photos  absent refused 100.0 %, present accepted 100.0 %" in out
     place = own_file("fresh")
     assert err == f"persam: the calibration of colour is in {place}; it is used from now on\n"
