@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from persam.errors import DataError
-from persam.eval.metrics import iou
+from persam.eval.metrics import iou, parts_of
 from persam.io import draw
 from persam.io.images import read_image
 from persam.io.masks import read_mask
@@ -131,7 +131,7 @@ def count(masks: Sequence[Bool[Array, "h w"]], truth: Bool[Array, "h w"] | None)
 
     truth: None where there is no such thing.
     """
-    things = [] if truth is None else _regions(truth)
+    things = [] if truth is None else parts_of(truth)
     right = sum(any(iou(mask, thing) >= FOUND_IOU for mask in masks) for thing in things)
     return Count(len(masks), right, len(things))
 
@@ -164,17 +164,9 @@ def _every(
 def _answer(found: "ImageResult", target: dict[str, Any], data: Path) -> Answer:
     if not (found.present and target["present"] and target["truth"]):
         return Answer(found, target["present"], None, 0)
-    regions = _regions(read_mask(data / target["truth"], found.mask.shape))
+    regions = parts_of(read_mask(data / target["truth"], found.mask.shape))  # one object each in the examples
     # where the object is there several times, finding one of them is what was asked for
     return Answer(found, True, max(iou(found.mask, region) for region in regions), len(regions))
-
-
-def _regions(truth: Bool[Array, "h w"]) -> list[Bool[Array, "h w"]]:
-    """The parts of a mask that do not touch: one object each in the examples."""
-    import cv2
-
-    count, labels = cv2.connectedComponents(truth.astype(np.uint8))
-    return [labels == number for number in range(1, count)]
 
 
 def _stacked(rows: list[UInt8[Array, "_ _ 3"]]) -> UInt8[Array, "h w 3"]:

@@ -15,7 +15,7 @@ from persam.eval.benchmark import Run
 from persam.eval.calibrate import read_episodes
 from persam.eval.datasets.instances import Scene, Thing, scenes
 from persam.eval.demo import draw_every
-from persam.eval.metrics import iou
+from persam.eval.metrics import iou, parts_of
 from persam.eval.predict import run_of
 from persam.eval.scores import Metrics, Row, mean_metrics
 from persam.eval.table import append_rows, provenance
@@ -30,6 +30,7 @@ Array = np.ndarray[Any, Any]
 BENCHMARK = "instances"
 MEAN = "mean"  # the row over layouts
 MATCH = 0.5  # IoU from which on a find is the instance
+CRUMB = 0.02  # of a mask's area: smaller parts do not make it one in pieces
 LIMIT = 40  # instances asked for: more than any photo holds
 SHEET_HEIGHT, SHEET_COLUMNS = 300, 4
 # Given the scenes, it gives the same ones and may tell somebody how far it is.
@@ -86,7 +87,8 @@ def things_of(roots: Sequence[Path]) -> list[Thing]:
     for episode in read_episodes(roots) if roots else ():
         rgb, mask = episode.references[0].photo.read(), episode.references[0].mask.read()
         bounds = box_of(mask)
-        if bounds is None or len(_large_parts(mask)) != 1:
+        large = [part for part in parts_of(mask) if part.sum() > CRUMB * mask.sum()]
+        if bounds is None or len(large) != 1:
             continue
         x0, y0, x1, y1 = bounds
         if x0 > 0 and y0 > 0 and x1 < mask.shape[1] - 1 and y1 < mask.shape[0] - 1:
@@ -143,14 +145,6 @@ def _search(model: PerSAM, scene: Scene) -> tuple[list[Segmentation], float]:
     [found] = model.segment(scene.rgb, concept, max_instances=most)
     seconds = time.perf_counter() - began
     return sorted(found, key=lambda one: one.score, reverse=True), seconds
-
-
-def _large_parts(mask: Bool[Array, "h w"]) -> list[int]:
-    """Sizes of the mask's components that are no crumbs."""
-    import cv2
-
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    return [int(one[cv2.CC_STAT_AREA]) for one in stats[1:] if one[cv2.CC_STAT_AREA] > 0.02 * mask.sum()]
 
 
 def _small(picture: UInt8[Array, "h w 3"]) -> UInt8[Array, "_ _ 3"]:

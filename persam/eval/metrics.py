@@ -123,6 +123,12 @@ def holes(mask: Bool[Array, "h w"], truth: Bool[Array, "ht wt"]) -> float:
     return int(np.count_nonzero(inside & truth)) / max(1, int(np.count_nonzero(truth)))
 
 
+def parts_of(mask: Bool[Array, "h w"]) -> list[Bool[Array, "h w"]]:
+    """The parts of a mask that do not touch."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return [labels == number for number in range(1, count)]
+
+
 def _check_sizes(mask: Bool[Array, "h w"], truth: Bool[Array, "ht wt"]) -> None:
     if mask.shape != truth.shape:
         got, expected = ("x".join(map(str, array.shape)) for array in (mask, truth))

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from persam.errors import DataError
-from persam.eval.datasets.instances import LAYOUTS, Layout, Place, Scene, Thing, compose, parts_of, scenes
+from persam.eval.datasets.instances import LAYOUTS, Layout, Place, Scene, Thing, compose, scenes
 from persam.eval.instances import Counted, match, run, things_of
+from persam.eval.metrics import parts_of
 from persam.geometry import box_of
 from tests.colour import BLUE, GREY, RED, colour_model, mask, photo
 from tests.eval import scenes as folders

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from persam.errors import DataError
+from persam.eval.metrics import parts_of
 from persam.geometry import box_of
 from persam.io.images import read_image
 from persam.io.masks import read_mask
@@ -146,14 +147,6 @@ def compose(name: str, layout: Layout, thing: Thing, ground: Rgb) -> Scene:
         if not place.look_alike:
             truths.append(over[..., 3] >= 0.5)
     return Scene(name, thing, np.rint(rgb).clip(0, 255).astype(np.uint8), tuple(truths))
-
-
-def parts_of(truth: Bool[Array, "h w"]) -> list[Bool[Array, "h w"]]:
-    """The parts of a mask that do not touch."""
-    import cv2
-
-    count, labels = cv2.connectedComponents(truth.astype(np.uint8))
-    return [labels == number for number in range(1, count)]
 
 
 def _pasted(thing: Thing, place: Place, turn: float) -> tuple[Float[Array, "s s 3"], Float[Array, "s s"]]:
