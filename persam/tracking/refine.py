@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from persam.geometry import box_of, longer_side
-from persam.method.crop_refine import SAME, SMALL, iou_with, mask_prompt
+from persam.method.crop_refine import MARGIN, SAME, SMALL, iou_with, mask_prompt
 from persam.method.decode import OUTSIDE
 from persam.sam.backbone import Backbone
 from persam.sam.crop import Crop, encode_crops
@@ -20,7 +20,6 @@ from persam.types import Decoded, Prompt
 
 Array = np.ndarray[Any, Any]
 INPUT_SIZE = 576  # of the crop, where the backbone lets us choose; 512 costs half a point of J&F
-MARGIN = 1.6  # side of the crop over the longer side of the mask's box
 BEST = 3  # masks that are averaged
 MOTION = 0.25  # weight of agreement with the carried mask, beside predicted IoU and agreement with the found one
 
