@@ -27,18 +27,19 @@ def draw_scene(photos: Photos, rng: np.random.Generator, *, size: int, objects: 
     """A scene with `objects` masks; those of a photo with fewer are repeated."""
     if mix.another_photo and photos.pairs and rng.random() < mix.another_photo:
         subjects = _two_photos(photos, rng, objects)
-        first, second = (draw_view(photos, rng, subject, size=size, mix=mix) for subject in subjects)
-        return Scene(subjects[0].photo, (first, second))
+    else:
+        subjects = 2 * (_repeated(_one_photo(photos, rng, objects, mix), objects),)
+    first, second = (draw_view(photos, rng, subject, size=size, mix=mix) for subject in subjects)
+    return Scene(subjects[0].photo, (first, second))
+
+
+def _one_photo(photos: Photos, rng: np.random.Generator, objects: int, mix: Mix) -> Subject:
     kind = rng.random() if mix.joined or mix.composed else 1.0
     if kind < mix.joined and photos.joined:
-        subject = _joined(photos, rng)
-    elif mix.joined <= kind < mix.joined + mix.composed:
-        subject = _composed(photos, rng, objects, mix)
-    else:
-        subject = _things(photos, rng, objects, mix)
-    subject = _repeated(subject, objects)
-    first, second = (draw_view(photos, rng, subject, size=size, mix=mix) for _ in range(2))
-    return Scene(subject.photo, (first, second))
+        return _joined(photos, rng)
+    if mix.joined <= kind < mix.joined + mix.composed:
+        return _composed(photos, rng, objects, mix)
+    return _things(photos, rng, objects, mix)
 
 
 def _repeated(subject: Subject, objects: int) -> Subject:
