@@ -171,16 +171,13 @@ def _rejoined(
     """The finds; those present with their other side, where both are clearly more similar to the reference together."""
     judged = [find for find in finds if find.present and find.evidence is not None]
     offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
-    best: dict[int, Find] = {}
-    for one in _verify(backbone, rgb, offered, calibration, threshold):
-        known = best.get(id(one.concept))
-        if known is None or (one.evidence or 0.0) > (known.evidence or 0.0):
-            best[id(one.concept)] = one
-    whole = [best.get(id(find.concept), find) for find in finds]
-    return [
-        both if (both.evidence or 0.0) > rejoin.TOGETHER * (find.evidence or 0.0) else find
-        for find, both in zip(finds, whole, strict=True)
-    ]
+    verified = _verify(backbone, rgb, offered, calibration, threshold)
+    whole = []
+    for find in finds:
+        sides = (one for one in verified if one.concept is find.concept)
+        best = max(sides, key=lambda one: one.evidence or 0.0, default=find)
+        whole.append(best if (best.evidence or 0.0) > rejoin.TOGETHER * (find.evidence or 0.0) else find)
+    return whole
 
 
 def _several(
