@@ -3,6 +3,8 @@
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -186,32 +188,35 @@ def test_weights_that_are_not_there(folder):
         load_video_model(folder)
 
 
-@pytest.mark.slow
-def test_a_tensor_that_is_missing_is_not_drawn_at_random(folder):
+@contextmanager
+def stored(folder: Path) -> Iterator[dict[str, torch.Tensor]]:
+    """The folder's weights, to be changed and written back."""
     file = folder / "model.safetensors"
     tensors = safetensors.torch.load_file(file)
-    del tensors["memory_encoder.projection.weight"]
+    yield tensors
     safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+
+
+@pytest.mark.slow
+def test_a_tensor_that_is_missing_is_not_drawn_at_random(folder):
+    with stored(folder) as tensors:
+        del tensors["memory_encoder.projection.weight"]
     with pytest.raises(WeightsError, match=r"1 tensors are missing .*\(memory_encoder.projection.weight\)"):
         load_video_model(folder)
 
 
 @pytest.mark.slow
 def test_a_tensor_of_another_shape(folder):
-    file = folder / "model.safetensors"
-    tensors = safetensors.torch.load_file(file)
-    tensors["memory_encoder.projection.weight"] = torch.zeros(3, 3)
-    safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+    with stored(folder) as tensors:
+        tensors["memory_encoder.projection.weight"] = torch.zeros(3, 3)
     with pytest.raises(WeightsError, match=r"own: 1 tensors .* of another shape \(memory_encoder.projection.weight\)"):
         load_video_model(folder)
 
 
 @pytest.mark.slow
 def test_weights_with_nan(folder):
-    file = folder / "model.safetensors"
-    tensors = safetensors.torch.load_file(file)
-    tensors["memory_encoder.projection.weight"].fill_(float("nan"))
-    safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+    with stored(folder) as tensors:
+        tensors["memory_encoder.projection.weight"].fill_(float("nan"))
     with pytest.raises(WeightsError, match=r"own: .*NaN or huge values \(memory_encoder.projection.weight\)"):
         load_video_model(folder)
 
