@@ -201,6 +201,9 @@ def command_line() -> argparse.ArgumentParser:
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
     bench.track_options(tracking)
     network_options(tracking)
+    photos = _command(measuring, "photo", "time a photo, in plain encodings of it", run="bench photo")
+    bench.photo_options(photos)
+    network_options(photos)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

@@ -1,11 +1,16 @@
 """`persam bench`: what persam costs here, as rows of a table. An edge, without logic of its own."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to frame is the same
 
@@ -40,10 +45,36 @@ def track(options: argparse.Namespace) -> int:
             if recipe != "official_persam_f_video"  # differs from the other in the first frame alone
             for objects in range(1, len(track_cost.OBJECTS) + 1)
         )
-    for cost in costs:
-        track_cost.append(options.csv, cost)
-        print(", ".join(f"{name} {_short(value)}" for name, value in asdict(cost).items() if value is not None))
+    _tell(options.csv, costs)
     return 0
+
+
+def photo_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recipe", metavar="RECIPE", default="persam", help="of photos (%(default)s)")
+    command.add_argument("--repeats", type=int, default=9, metavar="N", help="of each measurement (%(default)s)")
+    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/photo_cost.csv"), help="the table that grows (%(default)s)"
+    )
+
+
+def photo(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for learning, a photo, and each number of concepts and instances."""
+    from persam.eval import photo_cost
+
+    if options.repeats < 1:
+        raise PerSAMError(f"--repeats {options.repeats} measures nothing: give 1 or more.")
+    _tell(options.csv, photo_cost.costs(load_model(options), options.data, repeats=options.repeats))
+    return 0
+
+
+def _tell(table: Path, costs: "Iterable[DataclassInstance]") -> None:
+    """A row and a line for each, as soon as it is there."""
+    from persam.eval import cost_rows
+
+    for cost in costs:
+        cost_rows.append(table, cost)
+        print(", ".join(f"{name} {_short(value)}" for name, value in asdict(cost).items() if value is not None))
 
 
 def _short(value: object) -> str:

@@ -75,6 +75,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval": evaluate.evaluate,
     "eval calibrate": evaluate.calibrate,
     "eval instances": evaluate.instances,
+    "bench photo": bench.photo,
     "bench track": bench.track,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,

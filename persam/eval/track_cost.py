@@ -4,20 +4,17 @@ The clips are made of an example picture, over which a window moves. Speed is co
 taken in turn with the frames, so that a busy machine changes both.
 """
 
-import csv
 import itertools
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from persam.errors import OutputError
-from persam.eval.table import machine_name, source_state
+from persam.eval.cost_rows import peak_mb
 
 Array = np.ndarray[Any, Any]
 PICTURE, OBJECTS = "picnic", ("cat", "cup")
@@ -76,7 +73,7 @@ def memory(model: Any, examples: Path, recipe: str, frames: int) -> Iterator[Cos
     for count, _ in enumerate(results, 1):
         if count in STOPS or count == frames:
             spent = 1000 * (time.perf_counter() - begun) / count
-            yield Cost(recipe, len(masks), input_size, count, spent, peak_mb=_peak_mb())
+            yield Cost(recipe, len(masks), input_size, count, spent, peak_mb=peak_mb())
 
 
 def swaying(examples: Path) -> tuple[Iterator[Array], list[Array]]:
@@ -93,41 +90,3 @@ def swaying(examples: Path) -> tuple[Iterator[Array], list[Array]]:
             yield np.ascontiguousarray(rgb[:, shift : rgb.shape[1] - SWAY_PX + shift])
 
     return frames(), [mask[:, :-SWAY_PX] for mask in masks]
-
-
-def append(path: Path, cost: Cost) -> None:
-    """Adds a row to the CSV; a new file gets a header.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    import torch
-
-    commit, dirty = source_state()
-    known = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "dirty": dirty,
-        "machine": machine_name(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
-    columns = [*known, *(field.name for field in fields(Cost))]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            if not file.tell():
-                writer.writeheader()
-            values = known | asdict(cost)
-            writer.writerow({name: f"{v:.4g}" if isinstance(v, float) else v for name, v in values.items()})
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
-
-
-def _peak_mb() -> float:
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

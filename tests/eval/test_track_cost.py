@@ -8,7 +8,7 @@ import pytest
 
 from persam.cli.main import main
 from persam.errors import OutputError
-from persam.eval import track_cost
+from persam.eval import cost_rows, track_cost
 from persam.eval.track_cost import Cost
 from persam.tracking.recipes import TRACKING_RECIPES
 from tests.colour import ColourBackbone, colour_model
@@ -62,14 +62,14 @@ def forgetful(encode):
 def test_rows_say_where_they_come_from(tmp_path):
     table = tmp_path / "new" / "cost.csv"
     for frames in (1, 2):
-        track_cost.append(table, Cost("persam_video", 1, 640, frames, 12.3456, encodings=2.0))
+        cost_rows.append(table, Cost("persam_video", 1, 640, frames, 12.3456, encodings=2.0))
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["frames"] for row in rows] == ["1", "2"]
     assert rows[0]["frame_ms"] == "12.35"
     assert rows[0]["peak_mb"] == ""
     assert all(rows[0][name] for name in ("date", "commit", "machine", "torch", "threads"))
     with pytest.raises(OutputError, match="Name another file"):
-        track_cost.append(tmp_path, Cost("persam_video", 1, 640, 1, 1.0))
+        cost_rows.append(tmp_path, Cost("persam_video", 1, 640, 1, 1.0))
 
 
 def test_bench_refuses_what_says_nothing(capsys):
