@@ -1,6 +1,6 @@
 """The values that flow between the stages. Frozen; they check themselves where a caller can build them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -38,6 +38,17 @@ class ImageEmbedding:
         if not len(self.features) == len(self.frames) == len(self.keys):
             counts = f"{len(self.features)} maps, {len(self.frames)} frames, {len(self.keys)} keys"
             raise ValueError(f"expected a map, a frame and a key for each image, got {counts}")
+
+    @staticmethod
+    def joined(embeddings: "Sequence[ImageEmbedding]") -> "ImageEmbedding":
+        """One batch of all, which are of one backbone and input size."""
+        first, *_ = embeddings
+        maps = {field.name: [getattr(one, field.name) for one in embeddings] for field in fields(first)}
+        joined: dict[str, Any] = {name: torch.cat(one) for name, one in maps.items() if isinstance(one[0], Tensor)}
+        if first.fine is not None:
+            joined["fine"] = tuple(torch.cat(scale) for scale in zip(*maps["fine"], strict=True))
+        frames, keys = (tuple(one for part in maps[name] for one in part) for name in ("frames", "keys"))
+        return replace(first, **joined, frames=frames, keys=keys)
 
     def __len__(self) -> int:
         return len(self.frames)

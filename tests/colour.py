@@ -17,6 +17,7 @@ from torch import Tensor
 
 from persam.geometry import Frame
 from persam.method.calibration import Calibration, Presence
+from persam.method.verify import IdentityDescriptor
 from persam.model import PerSAM
 from persam.sam.decoder import NO_GUIDANCE, Guidance
 from persam.types import Candidates, ImageEmbedding, Prompt
@@ -118,3 +119,13 @@ def _masks(image: ImageEmbedding, prompt: Prompt, row: int) -> Tensor:
         part[:, int(columns[0] + columns[-1]) // 2 + 1 :] = False
         subpart[int(rows[0]) + 1 :] = False
     return torch.stack([whole, whole, part, subpart]).float() * 16 - 8
+
+
+def descriptor_of_box(box_xyxy: tuple[int, ...]) -> IdentityDescriptor:
+    """A descriptor that holds a box instead of what is in it, for a similarity that a test chooses by the box."""
+    return IdentityDescriptor(torch.tensor([box_xyxy]).float(), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))
+
+
+def described_box(descriptor: IdentityDescriptor | None) -> tuple[int, ...]:
+    """The box that `descriptor_of_box` put there; none of a thing that is not there."""
+    return () if descriptor is None else tuple(int(value) for value in descriptor.features[0])

@@ -14,9 +14,20 @@ from persam.method import ours
 from persam.method.concept import Concept
 from persam.method.recipes import Recipe
 from persam.model import PerSAM
-from tests.colour import BLUE, CALIBRATION, GREY, RED, ColourBackbone, colour_model, mask, photo
+from tests.colour import (
+    BLUE,
+    CALIBRATION,
+    GREY,
+    RED,
+    ColourBackbone,
+    colour_model,
+    described_box,
+    descriptor_of_box,
+    mask,
+    photo,
+)
 
-TWIN = (200, 60, 60)
+TWIN = (200, 58, 58)  # of a colour too strong to be taken for that of the light
 THERE, ELSEWHERE = (4, 4, 23, 23), (40, 20, 55, 51)
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
 
@@ -121,15 +132,15 @@ def judging(
     """What is in a box is so similar to the object and to the counter-example; the boxes that were judged."""
     seen = []
 
-    def described(backbone, shown, calibration):
-        found = [box_of(one) for _, one in shown]
-        seen.extend(found)
-        return found
+    def described(crop, mask, calibration):
+        seen.append(box_of(mask))
+        return descriptor_of_box(seen[-1])
 
     def similarity(known, found, choice):
-        return evidence.get(found, (0.0, 0.0))[not torch.equal(known.features, concept.identity.features)]
+        both = evidence.get(described_box(found), (0.0, 0.0))
+        return both[not torch.equal(known.features, concept.identity.features)]
 
-    monkeypatch.setattr(ours, "describe", described)
+    monkeypatch.setattr(ours, "descriptor_of", described)
     monkeypatch.setattr(ours, "identity_similarity", similarity)
     return seen
 

@@ -50,7 +50,7 @@ FILES = {
     # the paper, a step a file, in the order of its steps
     "method": (
         {"recipes", "calibration", "scales", "light"},
-        {"prototypes"},
+        {"prototypes", "object_crop"},
         {"verify", "prompts"},
         {"concept"},
         {"find", "location", "decode"},

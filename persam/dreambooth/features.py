@@ -15,11 +15,12 @@ from persam.errors import DreamBoothError
 from persam.geometry import box_of
 from persam.method.concept import Concept
 from persam.method.prototypes import Patches, patch_similarity
-from persam.method.verify import MARGIN, describe
+from persam.method.verify import describe
 from persam.model import PerSAM
 from persam.sam.crop import Crop
 
 Array = np.ndarray[Any, Any]
+MARGIN = 1.2  # side of the crop that other models see, over the longer side of the object's box
 
 
 @runtime_checkable

@@ -15,7 +15,8 @@ from jaxtyping import Bool, UInt8
 from persam.eval.scores import area_under_roc
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.verify import IdentityDescriptor, descriptor_of, encode_objects, identity_similarity
+from persam.method.object_crop import encode_objects
+from persam.method.verify import IdentityDescriptor, descriptor_of, identity_similarity
 from persam.model import PerSAM
 from persam.sam.backbone import Backbone
 
@@ -102,7 +103,8 @@ def _described(backbone: Backbone, objects: Sequence[Shown], calibrations: Seque
     """As `verify.describe`, for several values of `same_part` at the cost of one encoding."""
     crops = encode_objects(backbone, objects)
     return [
-        {one.same_part: None if crop is None else descriptor_of(*crop, one) for one in calibrations} for crop in crops
+        {one.same_part: None if crop is None else descriptor_of(crop, mask, one) for one in calibrations}
+        for crop, (_, mask) in zip(crops, objects, strict=True)
     ]
 
 

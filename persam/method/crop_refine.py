@@ -5,65 +5,63 @@ count. What the crop shows must be the same thing: a mask that departs too far f
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from persam.geometry import Frame, box_of, longer_side
 from persam.method.decode import OUTSIDE, keep_component
+from persam.method.object_crop import ObjectCrop, closer
 from persam.sam.backbone import Backbone
-from persam.sam.crop import Crop, encode_crops
 from persam.types import Candidates, Decoded, ImageEmbedding, Prompt
 
-Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]
-MARGIN = 1.6  # side of the crop over the longer side of the mask's box; 2.0 costs the album a point
 SMALL = 0.4  # of the image's longer side: a larger object has nearly as many pixels in the image as in the crop
 SAME = 0.5  # IoU with the first mask below which the crop shows something else
 
 
 def refine_in_crops(
     backbone: Backbone,
-    rgb: UInt8[Array, "h w 3"],
     masks: Sequence[Decoded],
+    crops: Sequence[ObjectCrop | None],
     points_xy: Sequence[Float[Tensor, "2"]],
 ) -> list[Decoded]:
-    """The masks after refinement; one stays as it was where it is empty, or where its crop shows something else.
+    """The masks after refinement; one stays as it was where it has no crop, or where that shows something else.
 
     Args:
-        backbone: encodes the crops as one batch, and decodes them as one.
-        rgb: the image.
+        backbone: decodes in the crops, all at once.
         masks: over the image.
+        crops: around each mask; None for an empty one.
         points_xy: for each mask, its positive point in pixels of the image.
     """
-    boxes = [box_of(one.logits > 0) for one in masks]
-    crops = [None if box is None else Crop.around(box, (rgb.shape[0], rgb.shape[1]), margin=MARGIN) for box in boxes]
-    seen = [(m, c, b, p) for m, c, b, p in zip(masks, crops, boxes, points_xy, strict=True) if c and b]
+    seen = [
+        (mask, crop, box, point)
+        for mask, crop, point in zip(masks, crops, points_xy, strict=True)
+        if crop is not None and (box := box_of(mask.logits > 0)) is not None
+    ]
     if not seen:
         return list(masks)
-    embedding = encode_crops(backbone, [(rgb, crop) for _, crop, _, _ in seen])
-    prompts = [_prompt_of(*one, embedding.frames[row]) for row, one in enumerate(seen)]
-    candidates = backbone.decode(embedding, _joined(prompts))
-    refined = iter(
-        _choose(mask, crop, box, candidates, embedding, row, prompts[row])
+    prompts = [_prompt_of(*one) for one in seen]
+    embedding = ImageEmbedding.joined([crop.embedding for _, crop, _, _ in seen])
+    candidates = closer(backbone).decode(embedding, _joined(prompts))
+    refined = {
+        id(mask): _choose(mask, crop, box, candidates, row, prompts[row])
         for row, (mask, crop, box, _) in enumerate(seen)
-    )
-    return [mask if crop is None else next(refined) for mask, crop in zip(masks, crops, strict=True)]
+    }
+    return [refined.get(id(mask), mask) for mask in masks]
 
 
-def _prompt_of(mask: Decoded, crop: Crop, box: Box, point_xy: Float[Tensor, "2"], frame: Frame) -> Prompt:
+def _prompt_of(mask: Decoded, seen: ObjectCrop, box: Box, point_xy: Float[Tensor, "2"]) -> Prompt:
     """Point, box and the mask before, in the crop's pixels."""
-    corner = point_xy.new_tensor(crop.window_xyxy[:2])
+    corner = point_xy.new_tensor(seen.crop.window_xyxy[:2])
     point = point_xy - corner
     return Prompt(
         points_xy=point[None, None],
         labels=point.new_ones(1, 1),
         box_xyxy=(point.new_tensor(box) - corner.repeat(2))[None],
-        mask_logits=mask_prompt(mask.logits[crop.slices], frame)[None, None],
+        mask_logits=mask_prompt(mask.logits[seen.crop.slices], seen.embedding.frame)[None, None],
     )
 
 
@@ -80,11 +78,10 @@ def _joined(prompts: Sequence[Prompt]) -> Prompt:
     return Prompt(*(torch.cat(column) for column in columns))
 
 
-def _choose(
-    mask: Decoded, crop: Crop, box: Box, candidates: Candidates, embedding: ImageEmbedding, row: int, prompt: Prompt
-) -> Decoded:
+def _choose(mask: Decoded, seen: ObjectCrop, box: Box, candidates: Candidates, row: int, prompt: Prompt) -> Decoded:
     """The best of whole, part and subpart by predicted IoU and agreement with the mask before."""
-    frame, before = embedding.frames[row], mask.logits[crop.slices]
+    frame, where = seen.embedding.frame, seen.crop.slices
+    before = mask.logits[where]
     assert prompt.points_xy is not None
     three = torch.stack([keep_component(one, prompt.points_xy[0, 0], frame) for one in candidates.logits[row, 1:]])
     full, scores = frame.upscale(three[None])[0], candidates.predicted_iou[row, 1:]
@@ -93,7 +90,7 @@ def _choose(
     if agreement[best] < SAME:
         return mask
     refined = torch.full_like(mask.logits, OUTSIDE)
-    refined[crop.slices] = full[best]
+    refined[where] = full[best]
     if longer_side(box) <= SMALL * max(mask.logits.shape):
         return Decoded(refined, scores[best])
     return Decoded((mask.logits + refined) / 2, (mask.score + scores[best]) / 2)

@@ -1,6 +1,6 @@
-"""Ours: locate, decode, refine in a crop, verify in a closer one. The published cascade is its neighbour, `official`.
+"""Ours: locate, decode, refine and verify in a crop. The published cascade is its neighbour, `official`.
 
-Every image costs one encoding; crop refinement and verification each cost one more of every find, as one batch.
+Every image costs one encoding; crop refinement and verification share one more, of a smaller input, of every find.
 Several instances cost another of the image, at twice the input, and verification of all that may be one.
 """
 
@@ -21,10 +21,11 @@ from persam.method.crop_refine import refine_in_crops
 from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
 from persam.method.location import locate
+from persam.method.object_crop import ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
-from persam.method.verify import IdentityDescriptor, describe, identity_similarity
+from persam.method.verify import IdentityDescriptor, describe, descriptor_of, identity_similarity
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
@@ -132,7 +133,8 @@ def segment(
     """
 
     def judged(finds: Sequence[Find]) -> list[Find]:
-        return _verify(backbone, rgb, _refine(backbone, rgb, finds), calibration, threshold)
+        crops = _seen(backbone, rgb, finds, calibration)
+        return _verify(_refine(backbone, finds, crops), crops, backbone, calibration, threshold)
 
     alone = judged([_alone(backbone, embedding, concept, calibration) for concept in concepts])
     if max_instances == 1 or not concepts:
@@ -148,8 +150,9 @@ def segment(
         found = _several(backbone, finer, rgb, closer, first, calibration, max_instances, threshold)
         kept += found[:max_instances] or [first]
     others = [find for find in kept if not any(find is first for first in alone)]
-    refined = dict(zip(map(id, others), _refine(backbone, rgb, others), strict=True))
-    return [refined.get(id(find), find) for find in kept]
+    refined = _refine(backbone, others, _seen(backbone, rgb, others, calibration))
+    instead = dict(zip(map(id, others), refined, strict=True))
+    return [instead.get(id(find), find) for find in kept]
 
 
 def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration) -> Find:
@@ -169,9 +172,9 @@ def _rejoined(
     threshold: float,
 ) -> list[Find]:
     """The finds; those present with their other side, where both are clearly more similar to the reference together."""
-    judged = [find for find in finds if find.present and find.evidence is not None]
+    judged = [find for find in finds if find.present and find.presence is not None and find.presence < rejoin.WHOLE]
     offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
-    verified = _verify(backbone, rgb, offered, calibration, threshold)
+    verified = _verify(offered, _seen(backbone, rgb, offered, calibration), backbone, calibration, threshold)
     whole = []
     for find in finds:
         sides = (one for one in verified if one.concept is find.concept)
@@ -202,7 +205,7 @@ def _several(
     for group in (free, within):
         while group and len(kept) < most:
             new = instances.propose(finer, closer, first.concept, group[: instances.ROUND])
-            new = _verify(backbone, rgb, new, calibration, threshold)
+            new = _verify(new, _seen(backbone, rgb, new, calibration), backbone, calibration, threshold)
             offered += new
             kept = instances.choose(first, offered)
             taken = [find for find in kept if find is not first] + instances.rivals(first, offered)
@@ -221,45 +224,69 @@ def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibr
     ]
 
 
-def _refine(backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> list[Find]:
-    asked = [find for find in finds if _choices(find.concept).crop_refine]
-    masks = refine_in_crops(backbone, rgb, [find.mask for find in asked], [find.prior.points_xy[0] for find in asked])
-    refined = dict(zip(map(id, asked), masks, strict=True))
-    return [replace(find, mask=refined.get(id(find), find.mask)) for find in finds]
+def _seen(
+    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], calibration: Calibration
+) -> list[ObjectCrop | None]:
+    """The crop of each find that is refined or judged, encoded as one batch."""
+    can_judge = calibration.presence is not None
+    asked = [
+        find for find in finds if _choices(find.concept).crop_refine or (can_judge and _choices(find.concept).verify)
+    ]
+    crops = encode_objects(backbone, [(rgb, find.inside.cpu().numpy()) for find in asked])
+    seen = dict(zip(map(id, asked), crops, strict=True))
+    return [seen.get(id(find)) for find in finds]
+
+
+def _refine(backbone: Backbone, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
+    asked = [crop if _choices(find.concept).crop_refine else None for find, crop in zip(finds, crops, strict=True)]
+    points = [find.prior.points_xy[0] for find in finds]
+    masks = refine_in_crops(backbone, [find.mask for find in finds], asked, points)
+    return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
 
 
 def _verify(
-    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], calibration: Calibration, threshold: float
+    finds: Sequence[Find],
+    crops: Sequence[ObjectCrop | None],
+    backbone: Backbone,
+    calibration: Calibration,
+    threshold: float,
 ) -> list[Find]:
     """Presence of what can be judged: with a calibration, of concepts whose recipe verifies.
+
+    crops: of each find; None for an empty mask.
 
     Raises:
         ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
     """
-    masks = [find.inside.cpu().numpy() for find in finds]
     wanted = [_choices(find.concept).verify for find in finds]
     can_judge = any(wanted) and is_calibrated(calibration, backbone.name)
-    judged = [can_judge and one for one in wanted]
-    for find, is_judged in zip(finds, judged, strict=True):
-        if is_judged and find.concept.identity is None:
-            raise ConceptError(
-                f"the concept {find.concept.name!r} was learned before {backbone.name} was calibrated, so what is "
-                "found cannot be verified. Learn it again, or with a recipe that has verify=False."
-            )
-    shown = [(rgb, mask) for mask, is_judged in zip(masks, judged, strict=True) if is_judged]
-    descriptors = iter(describe(backbone, shown, calibration))
     verified = []
-    for find, mask, is_judged in zip(finds, masks, judged, strict=True):
+    for find, crop, is_judged in zip(finds, crops, wanted, strict=True):
+        mask = find.inside.cpu().numpy()
         presence = evidence = None
-        if is_judged and find.concept.identity is not None and calibration.presence is not None:
-            seen, curve = next(descriptors), calibration.presence
-            if find.concept.not_this is not None:
-                curve = curve.against(identity_similarity(find.concept.not_this, seen, calibration.choice))
-            evidence = identity_similarity(find.concept.identity, seen, calibration.choice)
-            presence = curve(evidence)
+        if is_judged and can_judge:
+            seen = descriptor_of(crop, mask, calibration) if crop is not None and mask.any() else None
+            presence, evidence = _judged(find.concept, seen, backbone, calibration)
         present = bool(mask.any()) and (presence is None or presence >= threshold)
         verified.append(replace(find, presence=presence, present=present, evidence=evidence))
     return verified
+
+
+def _judged(
+    concept: Concept, seen: IdentityDescriptor | None, backbone: Backbone, calibration: Calibration
+) -> tuple[float, float]:
+    """Presence, and the evidence that it is told from."""
+    assert calibration.presence is not None
+    if concept.identity is None:
+        raise ConceptError(
+            f"the concept {concept.name!r} was learned before {backbone.name} was calibrated, so what is found cannot "
+            "be verified. Learn it again, or with a recipe that has verify=False."
+        )
+    curve = calibration.presence
+    if concept.not_this is not None:
+        curve = curve.against(identity_similarity(concept.not_this, seen, calibration.choice))
+    evidence = identity_similarity(concept.identity, seen, calibration.choice)
+    return curve(evidence), evidence
 
 
 def _choices(concept: Concept) -> Recipe:

@@ -22,6 +22,7 @@ from persam.types import Decoded, ImageEmbedding, LocationPrior
 PLACES = 2  # likely places beside the mask that are tried
 NEAR = 1.0  # of the longer side of the mask's box: how far from the box they are
 SIDE = 0.15  # of the larger side's area that the smaller one has at least: less is a speck beside the object
+WHOLE = 0.99  # presence from which on a find is taken for whole: one side alone is hardly ever as similar
 TOGETHER = 1.1  # similarity of both sides to the reference over that of one, from which on both are the object
 
 

@@ -1,9 +1,8 @@
 """Verification: is what was found this very object? (Not in the paper.)
 
 Where an object is, and whether it is this one, are asked at different distances. To locate it, patches of the whole
-image are compared, and another car's look the same. To verify it, both images are cropped tightly around the object, so
-that it has the same size in both and many patches, and its parts must match one to one. What the light was
-says nothing about the object, so every crop is seen as in white light and brightly (`method.light`).
+image are compared, and another car's look the same. To verify it, both images are cropped around the object
+(`method.object_crop`), so that it has the same size in both and many patches, and its parts must match one to one.
 """
 
 from collections.abc import Sequence
@@ -15,16 +14,13 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from persam.geometry import box_of, patch_cover
+from persam.geometry import patch_cover
 from persam.method.calibration import Calibration
-from persam.method.light import evenly_lit
+from persam.method.object_crop import ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, cluster, patch_similarity
 from persam.sam.backbone import Backbone
-from persam.sam.crop import Crop
-from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-MARGIN = 1.2  # side of the crop over the longer side of the mask's box
 PARTS = 96  # of one image at most
 
 
@@ -59,33 +55,16 @@ def describe(
     All crops are encoded as one batch.
     """
     crops = encode_objects(backbone, objects)
-    return [None if crop is None else descriptor_of(*crop, calibration) for crop in crops]
-
-
-def encode_objects(
-    backbone: Backbone, objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]]
-) -> list[tuple[ImageEmbedding, Bool[Array, "_ _"]] | None]:
-    """For each image and mask, a tight crop's embedding and the mask over the crop; None for an empty mask.
-
-    All crops are encoded as one batch.
-    """
-    boxes = [box_of(mask) for _, mask in objects]
-    crops = [
-        None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
-        for box, (_, mask) in zip(boxes, objects, strict=True)
-    ]
-    seen = [(*one, crop) for one, crop in zip(objects, crops, strict=True) if crop is not None]
-    pixels = [evenly_lit(rgb, mask, crop.slices) for rgb, mask, crop in seen]
-    embeddings = iter(backbone.encode(pixels, fills=[crop.fill for _, _, crop in seen]) if seen else ())
     return [
-        None if crop is None else (next(embeddings), mask[crop.slices])
+        None if crop is None else descriptor_of(crop, mask, calibration)
         for crop, (_, mask) in zip(crops, objects, strict=True)
     ]
 
 
-def descriptor_of(crop: ImageEmbedding, mask: Bool[Array, "h w"], calibration: Calibration) -> IdentityDescriptor:
-    """The object that a mask over a crop shows."""
-    cover = crop.frame.valid(patch_cover(mask, crop.frame))
+def descriptor_of(seen: ObjectCrop, mask: Bool[Array, "h w"], calibration: Calibration) -> IdentityDescriptor:
+    """The object that a mask over the image shows in a crop, which holds some of it."""
+    crop = seen.embedding
+    cover = crop.frame.valid(patch_cover(mask[seen.crop.slices], crop.frame))
     patches = Patches.of_crop(crop, (cover > 0) & (cover >= 0.5 * cover.max()))
     features, colours, _ = cluster(patches, PARTS, same=calibration.same_part)
     image = torch.zeros(len(features), dtype=torch.long, device=features.device)

@@ -15,7 +15,7 @@ from persam.method.concept import Concept, Reference
 from persam.method.find import Find
 from persam.method.recipes import PERSAM, Recipe
 from persam.types import ImageEmbedding
-from tests.colour import BLUE, CALIBRATION, GREY, RED, ColourBackbone, mask, photo
+from tests.colour import BLUE, CALIBRATION, GREY, RED, ColourBackbone, described_box, descriptor_of_box, mask, photo
 
 BLIND = Recipe("blind", verify=False)
 ELSEWHERE = (40, 5, 55, 30)
@@ -156,9 +156,9 @@ def test_the_refused_are_left_out_and_the_most_similar_come_first(backbone, monk
     for place in order:
         scene[mask(at_xyxy=place)] = RED
     found = {order[number]: value for number, value in evidence.items()}
-    monkeypatch.setattr(ours, "describe", lambda backbone, shown, calibration: [box_of(mask) for _, mask in shown])
+    monkeypatch.setattr(ours, "descriptor_of", lambda crop, mask, calibration: descriptor_of_box(box_of(mask)))
     # parts of a square are less similar than it
-    monkeypatch.setattr(ours, "identity_similarity", lambda known, box, choice: found.get(box, 0.05))
+    monkeypatch.setattr(ours, "identity_similarity", lambda known, seen, choice: found.get(described_box(seen), 0.05))
     assert boxes(segmented(backbone, scene, red, max_instances=most)) == [order[number] for number in kept]
 
 

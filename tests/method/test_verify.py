@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from persam.method.calibration import Calibration
+from persam.method.object_crop import MARGIN
 from persam.method.verify import (
-    MARGIN,
     PARTS,
     IdentityDescriptor,
     describe,
