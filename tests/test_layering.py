@@ -41,7 +41,8 @@ FILES = {
     "sam": (
         {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
         {"weights", "backbone", "checkpoint"},
-        {"crop", "vit", "nano"},
+        {"crop", "image_encoder", "nano"},
+        {"vit"},
         {"tiny_vit", "lora"},
         {"load"},
         {"video_model"},
