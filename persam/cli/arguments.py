@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from persam.cli import bench, dreambooth
+from persam.cli import bench, bench_speed, dreambooth
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -201,6 +201,10 @@ def command_line() -> argparse.ArgumentParser:
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
     bench.track_options(tracking)
     network_options(tracking)
+    encoding = _command(
+        measuring, "encoder", "time the encoder, beside packages that compute the same", run="bench encoder"
+    )
+    bench_speed.encoder_options(encoding)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"
