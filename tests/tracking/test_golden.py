@@ -24,9 +24,10 @@ from persam.types import ImageEmbedding, Prompt
 from tests.golden import clip
 from tests.networks import sam
 
-# A second thread alone moves logits of the authors' code by 4e-4, scores by 1e-4, weights by 7e-7, areas and label maps
+# A second thread alone moves logits of the authors' code by 4e-4, scores by 1e-4, areas and label maps
 # by 3 pixels; on one thread ours is as close. Points, boxes and the masks taken are equal: no choice is close.
-LOGITS, SCORES, WEIGHTS, PIXELS = 1e-3, 5e-4, 5e-6, 4
+# Weights are fitted to pixels in groups, which moves them by 5e-4 at most, and the loss in its valley by less.
+LOGITS, SCORES, WEIGHTS, LOSS, PIXELS = 1e-3, 5e-4, 1e-3, 2e-4, 4
 COSINE = 1e-5  # the order of a sum of 256
 
 
@@ -136,7 +137,7 @@ def test_the_weights_of_persam_f_and_their_losses(name):
         for weights, loss in ((torch.full((3,), 1 / 3), "first_loss"), (target.scale_weights, "last_loss")):
             # Dice and focal; the last step, at a learning rate of nearly 0, comes after the last loss
             expected = one.numbers[f"0/{loss}"][slot].sum()
-            assert float(dice_focal(combine(full, weights).flatten(), truth)) == pytest.approx(expected, abs=1e-5)
+            assert float(dice_focal(combine(full, weights).flatten(), truth)) == pytest.approx(expected, abs=LOSS)
 
 
 FRAMES = [
