@@ -78,7 +78,7 @@ FILES = {
         {"episodes"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
-        {"benchmark", "calibrate", "track_cost", "encoder_speed"},
+        {"benchmark", "calibrate", "track_cost", "encoder_speed", "tune_speed"},
         {"encoder_process"},
         {"predict", "sheet"},
         {"tracked"},

@@ -205,6 +205,9 @@ def command_line() -> argparse.ArgumentParser:
         measuring, "encoder", "time the encoder, beside packages that compute the same", run="bench encoder"
     )
     bench_speed.encoder_options(encoding)
+    tuning = _command(measuring, "tune", "time PerSAM-F's fit, beside the published procedure", run="bench tune")
+    bench_speed.tune_options(tuning)
+    network_options(tuning)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from persam.cli.shell import load_model
 from persam.errors import PerSAMError
 
 
@@ -41,6 +42,40 @@ def encoder(options: argparse.Namespace) -> int:
         batch=options.batch,
         runs=options.runs,
     ):
+        track_cost.append(options.csv, speed)
+        show(speed)
+    return 0
+
+
+def tune_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--examples", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)"
+    )
+    command.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="references of a folder in DAVIS-2016's or PerSeg's layout too; give it again for more folders",
+    )
+    command.add_argument(
+        "--references", type=int, default=10, metavar="N", help="of each DIR, evenly spread (%(default)s)"
+    )
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/tune_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None)
+
+
+def tune(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for each reference."""
+    from persam.eval import track_cost, tune_speed
+
+    if options.references < 1:
+        raise PerSAMError("--references counts from 1.")
+    shown = tune_speed.references(options.examples, options.data, options.references)
+    for speed in tune_speed.speeds(load_model(options), shown):
         track_cost.append(options.csv, speed)
         show(speed)
     return 0

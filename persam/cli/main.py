@@ -77,6 +77,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval instances": evaluate.instances,
     "bench track": bench.track,
     "bench encoder": bench_speed.encoder,
+    "bench tune": bench_speed.tune,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,
