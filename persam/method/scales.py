@@ -121,8 +121,7 @@ def _grouped(logits: Float[Array, "3 n"], truth: Float[Array, "n"]) -> _Groups:
 
 def _unique(levels: Int[Array, "4 n"]) -> tuple[Int[Array, "4 k"], Int[Array, "n"]]:
     """The different columns, and for each column which of them it is."""
-    packed = (
-        (levels[0] << 48) + (levels[1] << 32) + (levels[2] << 16) + levels[3]
-    )  # none reaches 2 ** 15: float32 ends at 3e38
+    # none reaches 2 ** 15: float32 ends at 3e38
+    packed = (levels[0] << 48) + (levels[1] << 32) + (levels[2] << 16) + levels[3]
     _, where, group = np.unique(packed, return_index=True, return_inverse=True)
     return levels[:, where], group

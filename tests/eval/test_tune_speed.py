@@ -44,9 +44,9 @@ def test_references_are_the_examples_and_some_of_each_folder(tmp_path):
 
 
 def test_of_a_folder_they_are_spread_evenly(shared):
-    shown = references(EXAMPLES, [shared / "data" / "perseg"], 3)[-3:]
+    shown = references(EXAMPLES, [shared / "data" / "perseg"], 2)[-2:]
     names = [episode.object for episode in perseg.episodes(shared / "data" / "perseg")]
-    assert [one.name for one in shown] == [names[0], names[(len(names) - 1) // 2], names[-1]]
+    assert [one.name for one in shown] == [names[0], names[-1]]
 
 
 @pytest.mark.slow
