@@ -24,7 +24,7 @@ def load(
 ) -> PerSAM:
     """A model that is ready to learn and find. Nothing is changed for the rest of the process.
 
-    On Linux, `persam.sam.malloc.keep_large_blocks()` halves the time of a large encoder on the CPU.
+    On Linux, `persam.sam.malloc.keep_large_blocks()` saves a large encoder time on the CPU.
 
     Args:
         model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), or the path of a SAM checkpoint.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from persam.cli import bench, dreambooth
+from persam.cli import bench, bench_speed, dreambooth
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -204,6 +204,13 @@ def command_line() -> argparse.ArgumentParser:
     photos = _command(measuring, "photo", "time a photo, in plain encodings of it", run="bench photo")
     bench.photo_options(photos)
     network_options(photos)
+    encoding = _command(
+        measuring, "encoder", "time the encoder, beside packages that compute the same", run="bench encoder"
+    )
+    bench_speed.encoder_options(encoding)
+    tuning = _command(measuring, "tune", "time PerSAM-F's fit, beside the published procedure", run="bench tune")
+    bench_speed.tune_options(tuning)
+    network_options(tuning)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

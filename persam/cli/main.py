@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import bench, dreambooth, evaluate, segment, track, weights
+from persam.cli import bench, bench_speed, dreambooth, evaluate, segment, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.cli.streams import BROKEN_PIPE, drop_output, open_streams
@@ -77,6 +77,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval instances": evaluate.instances,
     "bench photo": bench.photo,
     "bench track": bench.track,
+    "bench encoder": bench_speed.encoder,
+    "bench tune": bench_speed.tune,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,

@@ -166,7 +166,7 @@ def _fitted_weights(concept: Concept, backbone: Backbone) -> Float[Tensor, "3"]:
         three = backbone.decode(embedding, locate(concept, embedding).prompt).logits[:, 1:]
         masks.append(embedding.frame.upscale(three)[0])
         truths.append(torch.from_numpy(reference.mask).float().to(three.device))
-    return fit_weights(masks, truths)
+    return fit_weights(masks, truths, grouped=False)
 
 
 def _attention(full: Float[Tensor, "H W"], frame: Frame) -> Float[Tensor, "g g"]:

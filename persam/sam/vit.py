@@ -1,18 +1,19 @@
 """Segment Anything's own models (vit_b, vit_l, vit_h), and any fine-tuned model that keeps their layout.
 
-The network is `segment_anything`'s; the sizes are Meta's for the named models, and are read off the tensors for a file,
-so that MedSAM's ViT-B, or a SAM tuned at another input size, loads as it is.
+The image encoder computes what `segment_anything`'s does; prompt encoder and mask decoder are `segment_anything`'s own.
+The sizes are Meta's for the named models, and are read off the tensors for a file, so that MedSAM's ViT-B, or a SAM
+tuned at another input size, loads as it is.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from torch import Tensor, nn
 
 from persam.errors import WeightsError
 from persam.sam._segment_anything import import_modeling
 from persam.sam.checkpoint import with_weights
+from persam.sam.image_encoder import ImageEncoder
 
 SIGNATURE = "image_encoder.patch_embed.proj.weight"
 
@@ -77,18 +78,16 @@ class Sam(nn.Module):
 
 def build(sizes: Sizes) -> Sam:
     """A SAM of these sizes with fresh weights, in evaluation mode."""
-    encoder = import_modeling().ImageEncoderViT(
-        img_size=sizes.input_size,
-        patch_size=sizes.patch,
-        embed_dim=sizes.width,
+    encoder = ImageEncoder(
+        width=sizes.width,
         depth=sizes.depth,
-        num_heads=sizes.heads,
-        mlp_ratio=sizes.mlp_ratio,
-        out_chans=EMBEDDING_WIDTH,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True,
-        window_size=sizes.window,
-        global_attn_indexes=sizes.global_blocks,
+        heads=sizes.heads,
+        hidden=int(sizes.width * sizes.mlp_ratio),
+        grid=sizes.input_size // sizes.patch,
+        patch=sizes.patch,
+        window=sizes.window,
+        global_blocks=sizes.global_blocks,
+        width_out=EMBEDDING_WIDTH,
     )
     return Sam(encoder, input_size=sizes.input_size, stride=sizes.patch).eval()
 

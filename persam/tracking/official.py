@@ -145,7 +145,8 @@ def _fitted_weights(
     box = _grown_box(mask)
     logits = backbone.decode(embedding, _prompt(_locate(embedding, feature, box, count=1), box)).logits[:, 1:]
     truth = torch.from_numpy(mask).float().to(logits.device)
-    return fit_weights([embedding.frame.upscale(logits)[0]], [truth], steps=STEPS, learning_rate=LEARNING_RATE)
+    three = embedding.frame.upscale(logits)[0]
+    return fit_weights([three], [truth], steps=STEPS, learning_rate=LEARNING_RATE, grouped=False)
 
 
 def _follow(backbone: Backbone, embedding: ImageEmbedding, target: Target, before: Bool[Array, "h w"]) -> Slot:

@@ -141,7 +141,7 @@ def test_lines_come_while_it_runs(model, data, tmp_path):
     lines = demo.run(model, data, tmp_path / "out")
     assert model.backbone.encoded == 0
     next(lines)
-    assert model.backbone.encoded == 5  # a reference and its crop; a photo, a crop to refine and one to verify
+    assert model.backbone.encoded == 4  # a reference and its crop, a photo and the crop of what was found
 
 
 @pytest.mark.parametrize("index", [None, "", "[]", "{}", '{"albums"'])

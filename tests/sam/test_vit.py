@@ -41,7 +41,8 @@ def test_the_network_is_the_one_of_metas_builder():
     theirs = upstream_sam(3, input_size=256)
     square = torch.linspace(-2, 2, 3 * 256 * 256).view(1, 3, 256, 256).sin()
     with torch.inference_mode():
-        assert torch.equal(ours.image_encoder(square), theirs.image_encoder(square))
+        # sums in another order (test_image_encoder.py)
+        torch.testing.assert_close(ours.image_encoder(square), theirs.image_encoder(square), rtol=0, atol=1e-4)
     assert theirs.pixel_mean.flatten().tolist() == pytest.approx(ours.pixel_mean)
     assert theirs.pixel_std.flatten().tolist() == pytest.approx(ours.pixel_std)
 

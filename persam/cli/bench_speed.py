@@ -1,0 +1,87 @@
+"""`persam bench encoder` and `persam bench tune`: time beside the same work done otherwise. An edge, without logic."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from persam.cli.shell import load_model
+from persam.errors import PerSAMError
+
+
+def encoder_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--encoder", choices=("vit_b", "vit_l", "vit_h", "vit_t", "nano"), default="vit_b", help="(%(default)s)"
+    )
+    command.add_argument("--device", default="auto", help="auto (the default), cpu, cuda or mps")
+    command.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of ours: autocast to it; a difference to float32 stands in the row (%(default)s)",
+    )
+    command.add_argument("--compile", action="store_true", help="ours through torch.compile, which needs a compiler")
+    command.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (%(default)s)")
+    command.add_argument("--runs", type=int, default=5, metavar="N", help="whose median counts (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/encoder_speed.csv"), help="the table that grows (%(default)s)"
+    )
+
+
+def encoder(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for each package that computes this encoder, and for ours."""
+    from persam.eval import cost_rows, encoder_speed
+    from persam.sam.load import find_device
+
+    if options.runs < 1 or options.batch < 1:
+        raise PerSAMError("--runs and --batch count from 1.")
+    for speed in encoder_speed.speeds(
+        options.encoder,
+        device=str(find_device(options.device)),
+        precision=options.precision,
+        compiled=options.compile,
+        batch=options.batch,
+        runs=options.runs,
+    ):
+        cost_rows.append(options.csv, speed)
+        show(speed)
+    return 0
+
+
+def tune_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--examples", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)"
+    )
+    command.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="references of a folder in DAVIS-2016's or PerSeg's layout too; give it again for more folders",
+    )
+    command.add_argument(
+        "--references", type=int, default=10, metavar="N", help="of each DIR, evenly spread (%(default)s)"
+    )
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/tune_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None)
+
+
+def tune(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for each reference."""
+    from persam.eval import cost_rows, tune_speed
+
+    if options.references < 1:
+        raise PerSAMError("--references counts from 1.")
+    shown = tune_speed.references(options.examples, options.data, options.references)
+    for speed in tune_speed.speeds(load_model(options), shown):
+        cost_rows.append(options.csv, speed)
+        show(speed)
+    return 0
+
+
+def show(row: object) -> None:
+    """A dataclass as a line on stdout."""
+    values = {name: value for name, value in asdict(row).items() if value is not None}  # type: ignore[call-overload]
+    print(", ".join(f"{name} {f'{v:.3g}' if isinstance(v, float) else v}" for name, v in values.items()), flush=True)
