@@ -41,7 +41,7 @@ FILES = {
     "sam": (
         {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
         {"weights", "backbone", "checkpoint"},
-        {"crop", "vit", "nano"},
+        {"crop", "vit", "nano", "wrapped"},
         {"tiny_vit", "lora"},
         {"load"},
         {"video_model"},
@@ -66,6 +66,7 @@ FILES = {
         {"tracker"},
         {"track"},
     ),
+    "engines": ({"embedding_store"}, {"embedding_cache"}),
     # the loss needs torch alone; layouts of other trainers are made from pairs
     "dreambooth": (
         {"loss", "pairs", "layouts", "sheet", "features"},
@@ -83,6 +84,7 @@ FILES = {
         {"compare", "tables", "instances"},
     ),
     "cli": (
+        {"cache"},
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
         {"marks"},
         {"dreambooth_prepare", "dreambooth_score"},
