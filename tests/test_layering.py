@@ -26,7 +26,7 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts"},
+        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts", "background"},
         {"image_files", "mask_values", "mask_shapes"},
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
@@ -66,7 +66,7 @@ FILES = {
         {"tracker"},
         {"track"},
     ),
-    "engines": ({"embedding_store"}, {"embedding_cache"}),
+    "engines": ({"embedding_store", "lockstep"}, {"embedding_cache", "batches"}),
     # the loss needs torch alone; layouts of other trainers are made from pairs
     "dreambooth": (
         {"loss", "pairs", "layouts", "sheet", "features"},

@@ -34,9 +34,9 @@ def images(count: int = 3) -> list[np.ndarray]:
 
 def test_it_is_a_backbone_and_wraps_one(tmp_path):
     backbone = cached(tmp_path)
-    assert isinstance(backbone, Backbone)
     assert innermost(CachedBackbone(backbone, backbone.store)) is backbone.inner
     assert (backbone.name, backbone.fingerprint, backbone.input_size) == ("colour", CALIBRATION.fingerprint, 256)
+    assert isinstance(backbone, Backbone)
 
 
 @pytest.mark.parametrize("flavour", ["sam", "vit_t", "nano"])
