@@ -79,7 +79,7 @@ FILES = {
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
         {"benchmark", "calibrate", "cost_rows"},
-        {"predict", "sheet", "track_cost", "photo_cost"},
+        {"predict", "sheet", "track_cost", "photo_cost", "album_cost"},
         {"tracked"},
         {"compare", "tables", "instances"},
     ),

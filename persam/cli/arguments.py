@@ -206,6 +206,11 @@ def command_line() -> argparse.ArgumentParser:
     photos = _command(measuring, "photo", "time a photo, in plain encodings of it", run="bench photo")
     bench.photo_options(photos)
     network_options(photos)
+    albums = _command(
+        measuring, "album", "time the photos of an album, and what they take in memory", run="bench album"
+    )
+    bench.album_options(albums)
+    network_options(albums)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

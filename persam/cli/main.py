@@ -77,6 +77,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval instances": evaluate.instances,
     "bench photo": bench.photo,
     "bench track": bench.track,
+    "bench album": bench.album,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,
