@@ -83,10 +83,10 @@ def segment(options: argparse.Namespace) -> int:
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
 
+    from persam.engines import batches  # imports torch, for which wrong words do not wait
+
     def engine(photos: "Sequence[Target]") -> "Iterator[ImageResult]":
         return batches.search(model, photos, concepts, max_instances=most, hold=folder.overlays)
-
-    from persam.engines import batches
 
     kept: list[Record] = []
     folder = replace(folder, settings=settings_of(words, model))

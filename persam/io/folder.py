@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -124,9 +125,11 @@ class Folder:
                 return record
 
             writes = (partial(append, name, _outcome(results, target), target) for target, name in missing)
-            for (_, name), record in zip(missing, in_background(writes, ahead=behind, threads=WRITERS), strict=True):
-                done[name] = record.result()
-                yield done[name]
+            # closed before the run is: what is still being written belongs to it
+            with closing(in_background(writes, ahead=behind, threads=WRITERS)) as records:
+                for (_, name), record in zip(missing, records, strict=True):
+                    done[name] = record.result()
+                    yield done[name]
             in_order = [done[item.name] for item in items]
             if in_order != run.records:  # a photo was tried again, or is new, or was written before another
                 run.rewrite(in_order)
