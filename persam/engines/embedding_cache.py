@@ -1,7 +1,6 @@
 """A backbone that has encoded a photo before does not encode it again: a second concept costs no encoding of it.
 
-Whole photos are kept, and crops are not: a crop is another one for every concept, and would take the room of two more
-photos each.
+Whole photos are kept, and crops are not: a crop is another one for every concept, and would take room from photos.
 """
 
 import hashlib

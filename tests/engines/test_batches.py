@@ -62,7 +62,7 @@ def test_photos_and_their_crops_go_through_the_encoder_together(album):
     model.backbone.batches.clear()
     five = [album[number] for number in (0, 1, 4, 0, 1)]  # one of it in each
     list(search(model, iter_targets(five), concept, at_once=3))
-    assert model.backbone.batches == [3, 3, 3, 2, 2, 2]  # photos, crops to refine, crops to verify
+    assert model.backbone.batches == [3, 3, 2, 2]  # photos, and their crops
 
 
 def test_a_cpu_searches_one_photo_at_a_time(album, monkeypatch):

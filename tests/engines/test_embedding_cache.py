@@ -52,7 +52,7 @@ def test_every_flavour_answers_to_the_bit_what_it_answers_without(tmp_path, flav
 def test_a_second_concept_costs_crops_alone(tmp_path):
     backbone = cached(tmp_path)
     alone, model = (PerSAM(one, calibration=CALIBRATION) for one in (ColourBackbone(), backbone))
-    for name, costs in (("first", 3 * [1, 1, 1]), ("second", 3 * [1, 1])):  # a crop to refine and one to verify
+    for name, costs in (("first", 3 * [1, 1]), ("second", 3 * [1])):  # a photo and a crop of it, then the crop
         concept = model.learn(photo(), mask(), name=name)
         backbone.inner.batches.clear()
         results = list(model.segment(ALBUM, concept))
