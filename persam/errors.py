@@ -59,3 +59,7 @@ class NotCalibratedWarning(UserWarning):
 
 class InputWarning(UserWarning):
     """A photo or a mask was read, though perhaps not as it was meant; or a folder holds what was left out."""
+
+
+class CacheWarning(UserWarning):
+    """A cache that was asked for cannot keep what was made; the results are the same without it."""

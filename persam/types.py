@@ -1,7 +1,7 @@
 """The values that flow between the stages. Frozen; they check themselves where a caller can build them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from persam.geometry import Frame
+
+FINE = ("fine_2x", "fine_4x")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +41,21 @@ class ImageEmbedding:
             counts = f"{len(self.features)} maps, {len(self.frames)} frames, {len(self.keys)} keys"
             raise ValueError(f"expected a map, a frame and a key for each image, got {counts}")
 
+    @classmethod
+    def of_maps(cls, maps: Mapping[str, Tensor], frames: tuple[Frame, ...], keys: tuple[str, ...]) -> "ImageEmbedding":
+        """From maps under the names that `maps` gives them."""
+        named: dict[str, Any] = dict(maps)
+        fine = tuple(named.pop(name) for name in FINE if name in named)
+        return cls(**named, frames=frames, keys=keys, fine=(fine[0], fine[1]) if fine else None)
+
     @staticmethod
-    def joined(embeddings: "Sequence[ImageEmbedding]") -> "ImageEmbedding":
-        """One batch of all, which are of one backbone and input size."""
-        first, *_ = embeddings
-        maps = {field.name: [getattr(one, field.name) for one in embeddings] for field in fields(first)}
-        joined: dict[str, Any] = {name: torch.cat(one) for name, one in maps.items() if isinstance(one[0], Tensor)}
-        if first.fine is not None:
-            joined["fine"] = tuple(torch.cat(scale) for scale in zip(*maps["fine"], strict=True))
-        frames, keys = (tuple(one for part in maps[name] for one in part) for name in ("frames", "keys"))
-        return replace(first, **joined, frames=frames, keys=keys)
+    def joined(batches: "Sequence[ImageEmbedding]") -> "ImageEmbedding":
+        """One batch of the images of all, in this order; at least one, and all of one backbone."""
+        if len(batches) == 1:
+            return batches[0]
+        maps = {name: torch.cat([batch.maps[name] for batch in batches]) for name in batches[0].maps}
+        frames, keys = (tuple(one for batch in batches for one in getattr(batch, name)) for name in ("frames", "keys"))
+        return ImageEmbedding.of_maps(maps, frames, keys)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -56,11 +63,18 @@ class ImageEmbedding:
     def __getitem__(self, index: int) -> "ImageEmbedding":
         """A batch of one image, without a copy."""
         place = range(len(self))[index]
-        frames, keys = (self.frames[place],), (self.keys[place],)
-        return replace(self, frames=frames, keys=keys, **self._changed(lambda maps: maps[place : place + 1]))
+        maps = {name: maps[place : place + 1] for name, maps in self.maps.items()}
+        return self.of_maps(maps, (self.frames[place],), (self.keys[place],))
 
     def __iter__(self) -> "Iterator[ImageEmbedding]":
         return (self[index] for index in range(len(self)))
+
+    @property
+    def maps(self) -> dict[str, Tensor]:
+        """The maps that there are, by name; the two of `fine` as fine_2x and fine_4x."""
+        fine = dict(zip(FINE, self.fine or (), strict=False))
+        named = {name: getattr(self, name) for name in ("features", "location", "identity", "colour")}
+        return {name: maps for name, maps in (named | fine).items() if maps is not None}
 
     @property
     def frame(self) -> Frame:
@@ -73,13 +87,7 @@ class ImageEmbedding:
         return self.features.device
 
     def to(self, device: torch.device | str) -> "ImageEmbedding":
-        return replace(self, **self._changed(lambda maps: maps.to(device)))
-
-    def _changed(self, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """Every map by name, changed."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed: dict[str, Any] = {name: change(maps) for name, maps in values.items() if isinstance(maps, Tensor)}
-        return changed if self.fine is None else changed | {"fine": (change(self.fine[0]), change(self.fine[1]))}
+        return self.of_maps({name: maps.to(device) for name, maps in self.maps.items()}, self.frames, self.keys)
 
 
 @dataclass(frozen=True, eq=False)

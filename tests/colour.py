@@ -36,6 +36,7 @@ class ColourBackbone:
     """
 
     device = torch.device("cpu")
+    input_size = 4 * SIDE
 
     def __init__(self, fingerprint: str = CALIBRATION.fingerprint):
         self.name, self.fingerprint = "colour", fingerprint
@@ -48,7 +49,8 @@ class ColourBackbone:
         self.batches.append(len(images))
         shares = [1.0] * len(images) if fills is None else fills
         frames = tuple(
-            Frame((rgb.shape[0], rgb.shape[1]), 4 * SIDE, 4, fill) for rgb, fill in zip(images, shares, strict=True)
+            Frame((rgb.shape[0], rgb.shape[1]), self.input_size, 4, fill)
+            for rgb, fill in zip(images, shares, strict=True)
         )
         maps = [_colours(rgb, frame) for rgb, frame in zip(images, frames, strict=True)]
         return ImageEmbedding(torch.stack(maps), frames, tuple(map(_digest, images, frames)))

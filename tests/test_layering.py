@@ -26,7 +26,7 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts"},
+        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts", "background"},
         {"image_files", "mask_values", "mask_shapes"},
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
@@ -41,7 +41,7 @@ FILES = {
     "sam": (
         {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
         {"weights", "backbone", "checkpoint"},
-        {"crop", "image_encoder", "nano"},
+        {"crop", "image_encoder", "nano", "wrapped"},
         {"vit"},
         {"tiny_vit", "lora", "peers"},
         {"load"},
@@ -67,6 +67,7 @@ FILES = {
         {"tracker"},
         {"track"},
     ),
+    "engines": ({"embedding_store", "lockstep"}, {"embedding_cache", "batches"}),
     # the loss needs torch alone; layouts of other trainers are made from pairs
     "dreambooth": (
         {"loss", "pairs", "layouts", "sheet", "features"},
@@ -81,11 +82,12 @@ FILES = {
         {"benchmark", "calibrate", "cost_rows", "tune_speed"},
         {"encoder_speed"},
         {"encoder_process"},
-        {"predict", "sheet", "track_cost", "photo_cost"},
+        {"predict", "sheet", "track_cost", "photo_cost", "album_cost"},
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
     "cli": (
+        {"cache"},
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
         {"marks"},
         {"dreambooth_prepare", "dreambooth_score"},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from persam.cli import bench, bench_speed, dreambooth
+from persam.cli.cache import cache_options
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -88,6 +89,7 @@ def command_line() -> argparse.ArgumentParser:
     not_option(segment)
     mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
     model_options(segment, model_help="; with --concept: the one it was learned with")
+    cache_options(segment)
 
     track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
@@ -211,6 +213,11 @@ def command_line() -> argparse.ArgumentParser:
     tuning = _command(measuring, "tune", "time PerSAM-F's fit, beside the published procedure", run="bench tune")
     bench_speed.tune_options(tuning)
     network_options(tuning)
+    albums = _command(
+        measuring, "album", "time the photos of an album, and what they take in memory", run="bench album"
+    )
+    bench.album_options(albums)
+    network_options(albums)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

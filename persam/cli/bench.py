@@ -77,5 +77,46 @@ def _tell(table: Path, costs: "Iterable[DataclassInstance]") -> None:
         print(", ".join(f"{name} {_short(value)}" for name, value in asdict(cost).items() if value is not None))
 
 
+def album_options(command: argparse.ArgumentParser) -> None:
+    ways = command.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--cache",
+        dest="way",
+        action="store_const",
+        const="cache",
+        help="instead, with an embedding cache: empty, and then full and with another object",
+    )
+    ways.add_argument(
+        "--one-by-one",
+        dest="way",
+        action="store_const",
+        const="one_by_one",
+        help="instead, read, searched and written one after the other",
+    )
+    command.add_argument("--photos", type=int, default=300, metavar="N", help="(%(default)s)")
+    command.add_argument("--side", type=int, metavar="PX", help="scale photos to this longer side (4000: a phone's)")
+    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/album_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None, way="batches")
+
+
+def album(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, after some of the photos and after all."""
+    from tempfile import TemporaryDirectory
+
+    from persam.eval import album_cost
+
+    if not 1 <= options.photos <= 4096 or (options.side is not None and options.side < 16):
+        raise PerSAMError("an album to measure has 1 to 4096 photos of 16 pixels or more: check --photos and --side.")
+    model = load_model(options)
+    with TemporaryDirectory(prefix="persam-bench-") as work:
+        how = {"way": options.way, "side_px": options.side}
+        costs = album_cost.album(model, options.data, Path(work), options.photos, **how)
+    _tell(options.csv, costs)
+    return 0
+
+
 def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -79,6 +79,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench track": bench.track,
     "bench encoder": bench_speed.encoder,
     "bench tune": bench_speed.tune,
+    "bench album": bench.album,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,13 +83,16 @@ def segment(options: argparse.Namespace) -> int:
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
 
-    def ask(target: "Target") -> "ImageResult":
-        return next(model.segment(target.source, concepts, max_instances=most))
+    from persam.engines import batches  # imports torch, for which wrong words do not wait
+
+    def engine(photos: "Sequence[Target]") -> "Iterator[ImageResult]":
+        return batches.search(model, photos, concepts, max_instances=most, hold=folder.overlays)
 
     kept: list[Record] = []
     folder = replace(folder, settings=settings_of(words, model))
     printer = Printer("image", [str(target.source) for target in album], as_json=options.json)
-    return _tell(folder.search(album, ask, kept=kept.extend), kept, folder, len(album), printer)
+    records = folder.search_all(album, engine, behind=batches.photos_at_once(model.backbone), kept=kept.extend)
+    return _tell(records, kept, folder, len(album), printer)
 
 
 def _without_results(album: "list[Target]", output: Path) -> "list[Target]":

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persam.errors import ConceptError, InputWarning, NotCalibratedWarning, OutputError, WeightsError
+from persam.cli.cache import cache_of
+from persam.errors import CacheWarning, ConceptError, InputWarning, NotCalibratedWarning, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept
     from persam.model import PerSAM
 
 
-OWN = (NotCalibratedWarning, InputWarning)
+OWN = (NotCalibratedWarning, InputWarning, CacheWarning)
 
 
 def say(text: str) -> None:
@@ -53,7 +54,8 @@ def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM
 
     if find_device(options.device).type == "cpu":
         malloc.keep_large_blocks()
-    return api.load(
+    with_cache = cache_of(options)  # before weights are fetched
+    loaded = api.load(
         model or options.model or "nano",
         device=options.device,
         recipe=getattr(options, "recipe", None) or "persam",
@@ -62,6 +64,7 @@ def load_model(options: argparse.Namespace, model: str | None = None) -> "PerSAM
         base=options.base,
         pixels=options.pixels,
     )
+    return with_cache(loaded)
 
 
 def load_model_of(options: argparse.Namespace, concept: "Concept") -> "PerSAM":

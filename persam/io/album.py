@@ -48,8 +48,8 @@ def iter_targets(targets: object, *, recursive: bool = False) -> Iterator[Target
     Args:
         targets: a single image as for `read_image`; a folder (its images, not those of folders within, in natural
             order: 2 before 10); a pattern such as "album/*.jpg" or "album/**/*.jpg"; a batch with four dimensions;
-            or a list or any other iterable of these, which is drawn from one at a time. What a folder holds besides is
-            counted in a warning (InputWarning).
+            or a list or any other iterable of these, which is drawn from one at a time. A `Target` among them stays as
+            it is. What a folder holds besides is counted in a warning (InputWarning).
         recursive: whether the images of folders within a folder belong to it.
 
     Returns:
@@ -183,6 +183,9 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
 def _named(sources: Iterable[object]) -> Iterator[Target]:
     taken: set[str] = set()
     for position, source in enumerate(sources, start=1):
+        if isinstance(source, Target):
+            yield source
+            continue
         file = source if isinstance(source, _File) else None
         path = file.path if file else None
         stem = (f"{file.within}/{file.path.stem}" if file.within else file.path.stem) if file else ""

@@ -3,13 +3,17 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from persam.errors import DiskFullError, ImageError, OutOfMemoryError, OutputError
 from persam.io import write
 from persam.io.album import Target
+from persam.io.background import in_background
 from persam.io.manifest import Item, Manifest, Output
 from persam.io.names import Endings, file_part, key, photo_names
 from persam.io.results import ImageResult, Segmentation
@@ -17,6 +21,7 @@ from persam.io.run import Existing, Record, Run
 
 JPEG_SIDE_PX = 65_000  # a JPEG ends at 65,535
 OVERLAYS = ("jpg", "png")
+WRITERS = 2  # threads: a large photo takes longer to write than to read
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,46 @@ class Folder:
             OutputError: as for `check`; another process writes into the folder; or results.jsonl cannot be written.
             DiskFullError: there is no room left.
         """
+        return self.search_all(album, partial(map, ask), behind=0, kept=kept)
+
+    def search_all(
+        self,
+        album: Iterable[Target],
+        engine: Callable[[Sequence[Target]], Iterator[ImageResult]],
+        *,
+        behind: int = 1,
+        kept: Callable[[list[Record]], None] = lambda records: None,
+    ) -> Generator[Record, None, None]:
+        """As `search`, with an engine for all photos; results are written while it goes on.
+
+        Args:
+            album: the photos.
+            engine: gives the result of each photo, in order, or raises its error and goes on with the next.
+            behind: how many photos may wait to be written. A line is there as soon as its photo's files are.
+            kept: as for `search`.
+        """
         photos = list(album)
         with self._run(photos) as run:
             items = run.manifest.items
             done = _by_name(run.records, items)
             kept(list(run.records))
-            for target, item in zip(photos, items, strict=True):
-                if item.name not in done:
-                    done[item.name] = self._record(target, item.name, ask)
-                    run.append(done[item.name])
-                    yield done[item.name]
+            missing = [(target, item.name) for target, item in zip(photos, items, strict=True) if item.name not in done]
+            results, one_line = engine([target for target, _ in missing]), Lock()
+
+            def append(name: str, outcome: Record | ImageResult, target: Target) -> Record:
+                record = outcome if isinstance(outcome, dict) else self._record(outcome, name, target)
+                with one_line:
+                    run.append(record)
+                return record
+
+            writes = (partial(append, name, _outcome(results, target), target) for target, name in missing)
+            # closed before the run is: what is still being written belongs to it
+            with closing(in_background(writes, ahead=behind, threads=WRITERS)) as records:
+                for (_, name), record in zip(missing, records, strict=True):
+                    done[name] = record.result()
+                    yield done[name]
             in_order = [done[item.name] for item in items]
-            if in_order != run.records:  # a photo was tried again, or is new
+            if in_order != run.records:  # a photo was tried again, or is new, or was written before another
                 run.rewrite(in_order)
 
     def write(self, result: ImageResult) -> Record:
@@ -120,13 +153,13 @@ class Folder:
                 file.unlink(missing_ok=True)
             raise
 
-    def _record(self, target: Target, name: str, ask: Callable[[Target], ImageResult]) -> Record:
+    def _record(self, result: ImageResult, name: str, target: Target) -> Record:
         try:
-            return self.write(replace(ask(target), name=name, source=target.source))
+            return self.write(replace(result, name=name, source=target.source))
         except DiskFullError:
             raise
         except (ImageError, OutOfMemoryError, OutputError) as error:
-            return {"image": str(target.source or target.name), "error": str(error)}
+            return _failed(target, error)
 
     def _object(self, found: Segmentation, name: str, written: list[Path]) -> Record:
         mask = None
@@ -180,6 +213,20 @@ class Folder:
                 yield Output(f"masks/{stem}.png")
         if self.overlays:
             yield from (Output(f"overlays/{name}.{suffix}") for suffix in OVERLAYS)
+
+
+def _outcome(results: Iterator[ImageResult], target: Target) -> Record | ImageResult:
+    """The next result; or the record of a photo that could not be searched."""
+    try:
+        return next(results)
+    except DiskFullError:
+        raise
+    except (ImageError, OutOfMemoryError, OutputError) as error:
+        return _failed(target, error)
+
+
+def _failed(target: Target, error: Exception) -> Record:
+    return {"image": str(target.source or target.name), "error": str(error)}
 
 
 def _item(target: Target, name: str) -> Item:

@@ -25,10 +25,12 @@ class Backbone(Protocol):
 
     name: as in the weights table, or the stem of the file it came from.
     fingerprint: of its encoder's weights; features of another fingerprint mean nothing to it.
+    input_size: side of its square input in pixels.
     """
 
     name: str
     fingerprint: str
+    input_size: int
 
     @property
     def device(self) -> torch.device: ...

@@ -1,5 +1,6 @@
 """`persam segment`: masks, pictures and a JSON line for each photo, and an album that outlives what is wrong in it."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,9 @@ def test_results_already_finished_stay_when_a_person_interrupts(persam, colours,
 
     def interrupted(images, **how):
         if colours.encoded == 5:  # the reference and a crop of it; the first photo, a crop to refine and one to verify
+            deadline = time.monotonic() + 10
+            while not Path("found/results.jsonl").read_text() and time.monotonic() < deadline:
+                time.sleep(0.01)  # the first photo is written while the second is searched
             assert len(records(Path("found/results.jsonl").read_text())) == 1  # it would outlive a power cut
             raise KeyboardInterrupt
         return encode(images, **how)

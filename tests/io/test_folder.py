@@ -1,6 +1,7 @@
 """What a search leaves on disk: names of masks, one shape of record, and an album that outlives a bad photo."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,6 +194,42 @@ def test_what_was_finished_stays_when_something_else_goes_wrong(
         next(records)
     assert [line["image"] for line in lines_of(tmp_path / "out")] == [str(album / "a.png")]
     assert masks_in(tmp_path / "out") == ["a.png"]
+
+
+def test_what_is_being_written_is_finished_before_the_folder_is_given_back(
+    tmp_path: Path, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Folder.write
+
+    def slow(self: Folder, result: ImageResult) -> dict:
+        time.sleep(0.2)
+        return write(self, result)
+
+    monkeypatch.setattr(Folder, "write", slow)
+    four = iter_targets([album / "a.png"] * 4)
+    records = Folder(tmp_path / "out", ("rex",)).search_all(four, lambda targets: map(ask, targets), behind=2)
+    next(records)
+    records.close()
+    assert not (tmp_path / "out" / ".persam.lock").exists()
+    lines = lines_of(tmp_path / "out")
+    assert len(lines) == 3  # the one that was handed out, and two behind it
+    assert masks_in(tmp_path / "out") == ["a.png", "a_2.png", "a_3.png"]
+    time.sleep(0.3)
+    assert lines_of(tmp_path / "out") == lines
+
+
+def test_what_cannot_be_written_behind_ends_the_run_as_before(
+    tmp_path: Path, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Folder, result: ImageResult) -> dict:
+        raise DiskFullError("no room left") if result.name.endswith("_2") else OutputError("no such place")
+
+    monkeypatch.setattr(Folder, "write", full)
+    four = iter_targets([album / "a.png"] * 4)
+    records = Folder(tmp_path / "out", ("rex",)).search_all(four, lambda targets: map(ask, targets), behind=1)
+    assert next(records)["error"] == "no such place"
+    with pytest.raises(DiskFullError, match="no room left"):
+        next(records)
 
 
 def test_an_overlay_of_a_photo_that_went_away_is_an_error_of_that_photo(tmp_path: Path, album: Path) -> None:
