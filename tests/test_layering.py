@@ -17,6 +17,7 @@ WINGS = (
     {"io", "sam"},
     {"method"},
     {"model"},
+    {"export"},
     {"api"},
     {"tracking", "dreambooth", "engines"},
     {"eval", "studio"},  # eval measures what a user gets, tracks included
@@ -40,10 +41,12 @@ FILES = {
     ),
     "sam": (
         {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
-        {"weights", "backbone", "checkpoint"},
+        {"weights", "checkpoint"},
+        {"backbone"},
         {"crop", "vit", "nano"},
-        {"tiny_vit", "lora"},
-        {"load"},
+        {"tiny_vit", "lora", "onnx_graph"},
+        {"onnx_backbone"},
+        {"load", "onnx_export"},
         {"video_model"},
         {"video_memory"},
     ),
@@ -78,14 +81,14 @@ FILES = {
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
         {"benchmark", "calibrate", "track_cost"},
-        {"predict", "sheet"},
+        {"predict", "sheet", "export_speed"},
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
     "cli": (
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
         {"marks"},
-        {"dreambooth_prepare", "dreambooth_score"},
+        {"dreambooth_prepare", "dreambooth_score", "export"},
         {"dreambooth_train"},
         {"dreambooth", "bench", "track_options"},
         {"arguments", "table"},
@@ -95,6 +98,7 @@ FILES = {
 }
 # Imported by one wing alone, and there inside functions: `import persam` must not need them.
 CONFINED = {"segment_anything": "sam", "av": "io", "ray": "engines", "diffusers": "dreambooth", "gradio": "studio"}
+CONFINED |= {"onnx": "sam", "onnxruntime": "sam"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
 

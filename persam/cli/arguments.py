@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from persam.cli import bench, dreambooth
+from persam.cli.export import EXPORT_HELP, export_options
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -201,6 +202,10 @@ def command_line() -> argparse.ArgumentParser:
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
     bench.track_options(tracking)
     network_options(tracking)
+    exporting = _command(measuring, "export", "time an exported model beside PyTorch", run="bench export")
+    bench.export_options(exporting)
+
+    export_options(_command(commands, "export", "write a model for ONNX Runtime", EXPORT_HELP))
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

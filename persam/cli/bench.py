@@ -46,5 +46,26 @@ def track(options: argparse.Namespace) -> int:
     return 0
 
 
+def export_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runs", type=int, default=20, metavar="N", help="of each, whose median counts (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/export_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.add_argument("--model", help="nano (the default), vit_t, vit_b, vit_l, vit_h, or a checkpoint's path")
+    command.set_defaults(recipe=None, base=None, pixels=None, calibration=None, device="cpu")
+
+
+def export(options: argparse.Namespace) -> int:
+    """A row for encoding an image and one for a prompt, each by PyTorch and by ONNX Runtime."""
+    from persam.eval import export_speed, track_cost
+
+    if options.runs < 1:
+        raise PerSAMError(f"--runs {options.runs} measures nothing: give 1 or more.")
+    for speed in export_speed.speeds(load_model(options), options.runs):
+        track_cost.append(options.csv, speed)
+        print(", ".join(f"{name} {_short(value)}" for name, value in asdict(speed).items()))
+    return 0
+
+
 def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -95,8 +95,10 @@ def swaying(examples: Path) -> tuple[Iterator[Array], list[Array]]:
     return frames(), [mask[:, :-SWAY_PX] for mask in masks]
 
 
-def append(path: Path, cost: Cost) -> None:
+def append(path: Path, cost: Any) -> None:
     """Adds a row to the CSV; a new file gets a header.
+
+    cost: a dataclass of what was measured, such as a Cost.
 
     Raises:
         OutputError: the file cannot be written.
@@ -112,7 +114,7 @@ def append(path: Path, cost: Cost) -> None:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
-    columns = [*known, *(field.name for field in fields(Cost))]
+    columns = [*known, *(field.name for field in fields(cost))]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", newline="") as file:
