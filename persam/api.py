@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from persam.export import exported_calibration
 from persam.io.results import ImageResult
 from persam.method.calibration import Calibration
 from persam.method.recipes import PERSAM, AnyRecipe, find
@@ -27,10 +28,12 @@ def load(
     On Linux, `persam.sam.malloc.keep_large_blocks()` saves a large encoder time on the CPU.
 
     Args:
-        model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), or the path of a SAM checkpoint.
+        model: `nano` (bundled), `vit_t`, `vit_b`, `vit_l`, `vit_h` (fetched once), the path of a SAM checkpoint, or the
+            folder of an exported model (`persam export`).
         device: `auto` takes CUDA, then MPS, then the CPU.
         recipe: the default of `learn`.
-        calibration: of the model, or its file; None takes the package's or the one that `persam eval calibrate` left.
+        calibration: of the model, or its file; None takes that of an exported model's folder, else the package's or
+            the one that `persam eval calibrate` left.
         threshold: the presence, 0..1, from which on an object counts as present.
         base: what a LoRA file such as SAMed's belongs to; without it, the named SAM of the same width.
         pixels: how pixels reach the encoder: `sam` by Meta's mean and deviation, `unit` as 0 to 1 (MedSAM's training);
@@ -42,6 +45,7 @@ def load(
         PerSAMError: the device is not there, there is no such recipe, or the threshold is not in 0..1.
     """
     chosen = find(recipe)  # before weights are fetched
+    calibration = exported_calibration(model) if calibration is None else calibration
     known = Calibration.load(calibration) if isinstance(calibration, str | Path) else calibration
     backbone = load_backbone(model, device=device, base=base, pixels=pixels)
     return PerSAM(backbone, recipe=chosen, calibration=known, threshold=threshold)

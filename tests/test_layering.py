@@ -17,6 +17,7 @@ WINGS = (
     {"io", "sam"},
     {"method"},
     {"model"},
+    {"export"},
     {"api"},
     {"tracking", "dreambooth", "engines"},
     {"eval", "studio"},  # eval measures what a user gets, tracks included
@@ -40,11 +41,13 @@ FILES = {
     ),
     "sam": (
         {"_segment_anything", "weights_file", "sources", "malloc", "memory", "plain", "decoder"},
-        {"weights", "backbone", "checkpoint"},
+        {"weights", "checkpoint"},
+        {"backbone"},
         {"crop", "image_encoder", "nano", "wrapped"},
         {"vit"},
-        {"tiny_vit", "lora", "peers"},
-        {"load"},
+        {"tiny_vit", "lora", "peers", "onnx_graph"},
+        {"onnx_backbone"},
+        {"load", "onnx_export"},
         {"video_model"},
         {"video_memory"},
     ),
@@ -82,15 +85,15 @@ FILES = {
         {"benchmark", "calibrate", "cost_rows", "tune_speed"},
         {"encoder_speed"},
         {"encoder_process"},
-        {"predict", "sheet", "track_cost", "photo_cost", "album_cost"},
+        {"predict", "sheet", "track_cost", "photo_cost", "album_cost", "export_speed"},
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
     "cli": (
-        {"cache"},
+        {"cache", "bench_rows"},
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
         {"marks"},
-        {"dreambooth_prepare", "dreambooth_score"},
+        {"dreambooth_prepare", "dreambooth_score", "export"},
         {"dreambooth_train"},
         {"dreambooth", "bench", "bench_speed", "track_options"},
         {"arguments", "table"},
@@ -100,6 +103,7 @@ FILES = {
 }
 # Imported by one wing alone, and there inside functions: `import persam` must not need them.
 CONFINED = {"segment_anything": "sam", "av": "io", "ray": "engines", "diffusers": "dreambooth", "gradio": "studio"}
+CONFINED |= {"onnx": "sam", "onnxruntime": "sam"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
 

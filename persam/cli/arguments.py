@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from persam.cli import bench, bench_speed, dreambooth
 from persam.cli.cache import cache_options
+from persam.cli.export import EXPORT_HELP, export_options
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -218,6 +219,10 @@ def command_line() -> argparse.ArgumentParser:
     )
     bench.album_options(albums)
     network_options(albums)
+    exporting = _command(measuring, "export", "time an exported model beside PyTorch", run="bench export")
+    bench.export_options(exporting)
+
+    export_options(_command(commands, "export", "write a model for ONNX Runtime", EXPORT_HELP))
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

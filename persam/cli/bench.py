@@ -1,16 +1,11 @@
 """`persam bench`: what persam costs here, as rows of a table. An edge, without logic of its own."""
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from persam.cli.bench_rows import tell
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to frame is the same
 
@@ -45,7 +40,7 @@ def track(options: argparse.Namespace) -> int:
             if recipe != "official_persam_f_video"  # differs from the other in the first frame alone
             for objects in range(1, len(track_cost.OBJECTS) + 1)
         )
-    _tell(options.csv, costs)
+    tell(options.csv, costs)
     return 0
 
 
@@ -64,17 +59,8 @@ def photo(options: argparse.Namespace) -> int:
 
     if options.repeats < 1:
         raise PerSAMError(f"--repeats {options.repeats} measures nothing: give 1 or more.")
-    _tell(options.csv, photo_cost.costs(load_model(options), options.data, repeats=options.repeats))
+    tell(options.csv, photo_cost.costs(load_model(options), options.data, repeats=options.repeats))
     return 0
-
-
-def _tell(table: Path, costs: "Iterable[DataclassInstance]") -> None:
-    """A row and a line for each, as soon as it is there."""
-    from persam.eval import cost_rows
-
-    for cost in costs:
-        cost_rows.append(table, cost)
-        print(", ".join(f"{name} {_short(value)}" for name, value in asdict(cost).items() if value is not None))
 
 
 def album_options(command: argparse.ArgumentParser) -> None:
@@ -114,9 +100,24 @@ def album(options: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="persam-bench-") as work:
         how = {"way": options.way, "side_px": options.side}
         costs = album_cost.album(model, options.data, Path(work), options.photos, **how)
-    _tell(options.csv, costs)
+    tell(options.csv, costs)
     return 0
 
 
-def _short(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def export_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runs", type=int, default=20, metavar="N", help="of each, whose median counts (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/export_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.add_argument("--model", help="nano (the default), vit_t, vit_b, vit_l, vit_h, or a checkpoint's path")
+    command.set_defaults(recipe=None, base=None, pixels=None, calibration=None, device="cpu")
+
+
+def export(options: argparse.Namespace) -> int:
+    """A row for encoding an image and one for a prompt, each by PyTorch and by ONNX Runtime."""
+    from persam.eval import export_speed
+
+    if options.runs < 1:
+        raise PerSAMError(f"--runs {options.runs} measures nothing: give 1 or more.")
+    tell(options.csv, export_speed.speeds(load_model(options), options.runs))
+    return 0

@@ -1,9 +1,9 @@
 """`persam bench encoder` and `persam bench tune`: time beside the same work done otherwise. An edge, without logic."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
+from persam.cli.bench_rows import tell
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
 
@@ -29,21 +29,20 @@ def encoder_options(command: argparse.ArgumentParser) -> None:
 
 def encoder(options: argparse.Namespace) -> int:
     """A row, and a line on stdout, for each package that computes this encoder, and for ours."""
-    from persam.eval import cost_rows, encoder_speed
+    from persam.eval import encoder_speed
     from persam.sam.load import find_device
 
     if options.runs < 1 or options.batch < 1:
         raise PerSAMError("--runs and --batch count from 1.")
-    for speed in encoder_speed.speeds(
+    speeds = encoder_speed.speeds(
         options.encoder,
         device=str(find_device(options.device)),
         precision=options.precision,
         compiled=options.compile,
         batch=options.batch,
         runs=options.runs,
-    ):
-        cost_rows.append(options.csv, speed)
-        show(speed)
+    )
+    tell(options.csv, speeds)
     return 0
 
 
@@ -70,18 +69,10 @@ def tune_options(command: argparse.ArgumentParser) -> None:
 
 def tune(options: argparse.Namespace) -> int:
     """A row, and a line on stdout, for each reference."""
-    from persam.eval import cost_rows, tune_speed
+    from persam.eval import tune_speed
 
     if options.references < 1:
         raise PerSAMError("--references counts from 1.")
     shown = tune_speed.references(options.examples, options.data, options.references)
-    for speed in tune_speed.speeds(load_model(options), shown):
-        cost_rows.append(options.csv, speed)
-        show(speed)
+    tell(options.csv, tune_speed.speeds(load_model(options), shown))
     return 0
-
-
-def show(row: object) -> None:
-    """A dataclass as a line on stdout."""
-    values = {name: value for name, value in asdict(row).items() if value is not None}  # type: ignore[call-overload]
-    print(", ".join(f"{name} {f'{v:.3g}' if isinstance(v, float) else v}" for name, v in values.items()), flush=True)

@@ -97,6 +97,7 @@ def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Ou
 
     from persam.dreambooth import layouts, preparation
     from persam.io.album import iter_targets
+    from persam.io.write import check_empty
 
     photos = options.inputs if options.concepts else options.inputs[2:]
     if not photos:
@@ -104,7 +105,7 @@ def prepared(options: argparse.Namespace, folder: Path, layout: str) -> "list[Ou
     if options.concepts and options.recipe:
         raise PerSAMError("a concept keeps the recipe it was learned with: leave --recipe away, or learn it again.")
     layouts.find(layout)
-    preparation.check_empty(folder)
+    check_empty(folder, why=preparation.NEVER_MIXED)
     count = sum(1 for _ in iter_targets(photos))  # nothing is read yet, but a folder that is not there is noticed
     model, concepts = asked_for(options)
     with tqdm(total=count * len(concepts), unit="photo", disable=None, file=sys.stderr) as bar:

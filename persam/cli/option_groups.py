@@ -63,7 +63,8 @@ def model_options(command: argparse.ArgumentParser, *, model_help: str = "") -> 
 def network_options(command: argparse.ArgumentParser, *, model_help: str = "") -> None:
     command.add_argument(
         "--model",
-        help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, or the path of a SAM checkpoint",
+        help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, the path of a SAM checkpoint, or "
+        "the folder of an exported model",
     )
     command.add_argument("--base", metavar="MODEL", help="what the LoRA file given as --model belongs to")
     command.add_argument(

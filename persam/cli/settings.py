@@ -20,12 +20,11 @@ def settings_of(words: dict[str, Any], model: "PerSAM | None" = None) -> dict[st
 
     if model is None:
         return {"persam": __version__, **words, "model": None, "weights": None, "calibration": None}
-    from persam.sam.backbone import SamBackbone
-    from persam.sam.checkpoint import whole_fingerprint
+    from persam.sam.backbone import NetworkBackbone
     from persam.sam.wrapped import innermost
 
     backbone = innermost(model.backbone)
-    weights = whole_fingerprint(backbone.model) if isinstance(backbone, SamBackbone) else backbone.fingerprint
+    weights = backbone.weights if isinstance(backbone, NetworkBackbone) else backbone.fingerprint
     calibration = _digest([repr(model.calibration).encode()])
     return {"persam": __version__, **words, "model": backbone.name, "weights": weights, "calibration": calibration}
 

@@ -1,11 +1,7 @@
 """A folder to train from: every photo with the object's mask, checked, in the layout of one trainer."""
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +12,12 @@ from jaxtyping import Bool, UInt8
 from persam.dreambooth.layouts import find
 from persam.dreambooth.layouts.layout import Layout
 from persam.dreambooth.sheet import Sheet
-from persam.errors import DreamBoothError, ImageError, OutputError
+from persam.errors import DreamBoothError, ImageError
 from persam.io.album import Target, iter_targets
 from persam.io.folder import file_part
 from persam.io.mask_files import write_mask
 from persam.io.results import Segmentation
-from persam.io.write import as_output_error, write_bytes, write_picture
+from persam.io.write import check_empty, whole_folder, write_bytes, write_picture
 from persam.method.concept import Concept
 from persam.model import PerSAM
 
@@ -29,6 +25,7 @@ Array = np.ndarray[Any, Any]
 CAPTION = "a photo of {}"
 MIN_SCORE = 0.5
 MIN_AREA, MAX_AREA = 0.002, 0.95  # shares of a photo: 8 latents of 512 x 512 pixels, and hardly anything masked
+NEVER_MIXED = "training photos of two runs are never mixed"
 REPORT, SHEET = "report.jsonl", "sheet.jpg"
 
 
@@ -97,13 +94,13 @@ def prepare(
     """
     chosen, home = find(layout), Path(folder).expanduser().absolute()
     _check_caption(caption)
-    check_empty(home)
+    check_empty(home, why=NEVER_MIXED)
     album = list(iter_targets(photos))  # nothing is read yet
     known = [concepts] if isinstance(concepts, Concept) else list(concepts)
     model.segment((), known)  # what cannot be searched is said before anything is written
     answers: list[Outcome] = []
     sheet = Sheet()
-    with _whole(home) as place:
+    with whole_folder(home) as place:
         writer = _Writer(place, chosen, caption, several=len(known) > 1)
         for target in album:
             for seen in _ask(target, known, model, min_score):
@@ -124,17 +121,6 @@ def prepare(
             f"Take photos that show the object, or other references, and remove {home}."
         )
     return answers
-
-
-def check_empty(folder: Path) -> None:
-    """Raises OutputError when something is in the folder: nothing is ever written over, the photos least of all."""
-    with as_output_error(folder):
-        inside = next(folder.iterdir(), None) if folder.exists() else None
-    if inside is not None:
-        raise OutputError(
-            f"{folder} is not empty: it holds {inside.name}. Choose a new folder, or empty this one: training photos "
-            f"of two runs are never mixed."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,23 +191,6 @@ class _Writer:
         write_bytes(f"{words}\n".encode(), self.folder / self.layout.caption.format(name))
         self.count += 1
         return replace(answer, name=name)
-
-
-@contextmanager
-def _whole(home: Path) -> Iterator[Path]:
-    """A folder beside `home` that takes its place at the end, and is gone when that is not reached."""
-    part = home.with_name(f".{home.name}.{uuid.uuid4().hex}.part")
-    with as_output_error(home):
-        part.mkdir(parents=True)
-    try:
-        yield part
-        with as_output_error(home):
-            if home.exists():
-                home.rmdir()  # it was empty; where it is no more, nothing is lost
-            os.rename(part, home)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _check_caption(caption: str) -> None:

@@ -18,7 +18,7 @@ from persam.io.results import Segmentation
 from persam.method.concept import Concept
 from persam.method.recipes import Recipe, to_plain
 from persam.model import PerSAM
-from persam.sam.backbone import Backbone, SamBackbone
+from persam.sam.backbone import Backbone, NetworkBackbone, SamBackbone
 from persam.types import ImageEmbedding, Prompt
 
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is
@@ -44,7 +44,7 @@ def run_of(benchmark: str, model: PerSAM, *, oracle: bool = False) -> Run:
 def weights_digest(backbone: Backbone) -> str:
     """Stands for all of its weights; the backbone's own fingerprint is of its encoder alone."""
     if not isinstance(backbone, SamBackbone):
-        return backbone.fingerprint
+        return backbone.weights if isinstance(backbone, NetworkBackbone) else backbone.fingerprint
     digest = hashlib.sha256(backbone.fingerprint.encode())
     for name, tensor in sorted(backbone.model.state_dict().items()):
         if not name.startswith("image_encoder."):

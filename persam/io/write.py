@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,36 @@ def encode(image: Image.Image, kind: str) -> bytes:
 def is_part(name: str) -> bool:
     """Whether a file of this name was on its way when its process was killed."""
     return re.fullmatch(rf"\.[0-9a-f]{{32}}{re.escape(PART)}", name) is not None
+
+
+def check_empty(folder: Path, *, why: str) -> None:
+    """Raises OutputError when something is in the folder, or it is a file: nothing is ever written over.
+
+    why: ends the message.
+    """
+    with as_output_error(folder):
+        inside = next(folder.iterdir(), None) if folder.exists() else None
+    if inside is not None:
+        raise OutputError(
+            f"{folder} is not empty: it holds {inside.name}. Choose a new folder, or empty this one: {why}."
+        )
+
+
+@contextmanager
+def whole_folder(home: Path) -> Iterator[Path]:
+    """A folder beside `home` that takes its place at the end, and is gone when that is not reached."""
+    part = home.with_name(f".{home.name}.{uuid.uuid4().hex}.part")
+    with as_output_error(home):
+        part.mkdir(parents=True)
+    try:
+        yield part
+        with as_output_error(home):
+            if home.exists():
+                home.rmdir()  # it was empty; where it is no more, nothing is lost
+            os.rename(part, home)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 @contextmanager

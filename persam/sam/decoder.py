@@ -26,6 +26,13 @@ class Guidance:
     attention: Float[Tensor, "b h w"] | None = None
     semantic: Float[Tensor, "b c"] | None = None
 
+    def guided(self, weights: Float[Tensor, "b n t hw"]) -> Float[Tensor, "b n t hw"]:
+        """The token-to-image attention of n heads with the location confidence added to it."""
+        if self.attention is None:
+            return weights
+        added = self.attention.flatten(1)[:, None, None]  # b 1 1 hw: the same for every head and token
+        return (weights + added).softmax(-1)  # ledger 2: the published code's second softmax
+
 
 NO_GUIDANCE = Guidance()
 
@@ -52,7 +59,7 @@ def predict_masks(
         fine: features at 2x and 4x the grid that are added while upscaling, for backbones that have them.
     """
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+    tokens = torch.cat([output_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)
     queries, keys = two_way_transformer(
         decoder.transformer, features + dense, position.expand_as(features), tokens, guidance
     )
@@ -92,14 +99,12 @@ def guided_attention(attention: Any, q: Tensor, k: Tensor, v: Tensor, guidance: 
     """SAM's token-to-image attention with the location confidence added to it (eq. 8)."""
     if guidance.attention is None:
         return attention(q=q, k=k, v=v)
-    added = guidance.attention.flatten(1)[:, None, None]  # b 1 1 hw: the same for every head and token
     heads = [
         project(x).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
         for project, x in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v))
     ]
     logits = heads[0] @ heads[1].permute(0, 1, 3, 2) / math.sqrt(heads[0].shape[-1])
-    weights = (logits.softmax(-1) + added).softmax(-1)  # ledger 2: the published code's second softmax
-    return attention.out_proj((weights @ heads[2]).transpose(1, 2).flatten(2))
+    return attention.out_proj((guidance.guided(logits.softmax(-1)) @ heads[2]).transpose(1, 2).flatten(2))
 
 
 def _block(

@@ -6,6 +6,7 @@ The rest of a block, too, is made for some patches at a time: activations then s
 from which the C library gives memory back to the system and has it cleared anew.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -46,7 +47,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h w c"]:
         """What every patch takes from the others, before `proj`."""
-        height, width = x.shape[1:3]
+        height, width = (int(extent) for extent in x.shape[1:3])  # of tensors while it is traced
         q, k, v = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         table_h, table_w = (
             positions[offsets(side, x.device)]
@@ -55,13 +56,13 @@ class Attention(nn.Module):
         grid = q.unflatten(2, (height, width))
         of_rows = torch.einsum("bnhwc,hkc->bnhwk", grid, table_h).flatten(2, 3)
         of_columns = torch.einsum("bnhwc,wkc->bnhwk", grid, table_w).flatten(2, 3)
-        bytes_per_query = k.shape[:3].numel() * x.element_size()
+        bytes_per_query = int(math.prod(k.shape[:3]) * x.element_size())
         mixed = []
-        for some in parts(q.shape[2], bytes_per_query, x.device):
+        for some in parts(height * width, bytes_per_query, x.device):
             bias = of_rows[:, :, some, :, None] + of_columns[:, :, some, None, :]
             mixed.append(F.scaled_dot_product_attention(q[:, :, some], k, v, attn_mask=bias.flatten(3)))
         together = mixed[0] if len(mixed) == 1 else torch.cat(mixed, 2)
-        return together.transpose(1, 2).reshape(x.shape)
+        return together.transpose(1, 2).flatten(2).unflatten(1, (height, width))
 
 
 class Mlp(nn.Module):
@@ -91,18 +92,20 @@ class Block(nn.Module):
 
     def _over_all(self, x: Float[Tensor, "b h w c"]) -> Iterator[Float[Tensor, "b _ w c"]]:
         mixed = self.attn(self.norm1(x))
-        for rows in parts(x.shape[1], _row_bytes(x), x.device):
+        for rows in parts(int(x.shape[1]), _row_bytes(x), x.device):
             yield x[:, rows] + self.attn.proj(mixed[:, rows])
 
     def _in_windows(self, x: Float[Tensor, "b h w c"]) -> Iterator[Float[Tensor, "b _ w c"]]:
         """Some rows of windows at a time."""
-        size, (batch, height, width, _) = self.window, x.shape
+        size = self.window
+        height, width = (int(extent) for extent in x.shape[1:3])  # of tensors while it is traced
         for bands in parts(-(-height // size), size * _row_bytes(x), x.device):
             rows = x[:, size * bands.start : size * bands.stop]
             # zeros, not masked out: patches of the padding are attended to, as in the published model
-            padded = F.pad(self.norm1(rows), (0, 0, 0, -width % size, 0, -rows.shape[1] % size))
+            padded = F.pad(self.norm1(rows), (0, 0, 0, -width % size, 0, -int(rows.shape[1]) % size))
             grid = padded.unflatten(2, (-1, size)).unflatten(1, (-1, size))  # b bands size columns size c
-            mixed = self.attn(grid.transpose(2, 3).flatten(0, 2)).unflatten(0, (batch, grid.shape[1], -1))
+            windows = (-1, int(grid.shape[1]), int(grid.shape[3]))
+            mixed = self.attn(grid.transpose(2, 3).flatten(0, 2)).unflatten(0, windows)
             back = mixed.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, : rows.shape[1], :width]
             yield rows + self.attn.proj(back)
 
@@ -152,7 +155,7 @@ class ImageEncoder(nn.Module):
         x = self.patch_embed(x) + self.pos_embed
         for block in self.blocks:
             x = block(x)
-        return self.neck(x.permute(0, 3, 1, 2))
+        return self.neck(x.permute(0, 3, 1, 2)).contiguous()
 
 
 def offsets(side: int, device: torch.device) -> Int[Tensor, "n n"]:
@@ -170,4 +173,4 @@ def parts(count: int, bytes_each: int, device: torch.device) -> list[slice]:
 
 def _row_bytes(x: Float[Tensor, "b h w c"]) -> int:
     """Of the MLP's activation for a row of patches, which is the widest."""
-    return 4 * x.shape[0] * x.shape[2] * x.shape[3] * x.element_size()
+    return int(4 * x.shape[0] * x.shape[2] * x.shape[3] * x.element_size())

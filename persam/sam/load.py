@@ -15,6 +15,7 @@ from persam.errors import PerSAMError, WeightsError
 from persam.sam import lora, nano, tiny_vit, vit, weights
 from persam.sam.backbone import SamBackbone
 from persam.sam.checkpoint import fingerprint, read
+from persam.sam.onnx_backbone import OnnxBackbone
 from persam.sam.plain import plain_torch
 
 KINDS = (vit, tiny_vit, nano)
@@ -38,7 +39,7 @@ def load_backbone(
     device: str | torch.device = "auto",
     base: str | Path | None = None,
     pixels: Pixels | None = None,
-) -> SamBackbone:
+) -> SamBackbone | OnnxBackbone:
     """A model, ready to encode.
 
     Example:
@@ -47,8 +48,8 @@ def load_backbone(
         >>> load_backbone("epoch_159.pth", base="sam_vit_b_01ec64.pth")  # SAMed's LoRA on top of its base
 
     Args:
-        name_or_path: a name of `persam weights list`, or a file: a whole SAM in Segment Anything's layout, of any
-            ViT size; a MobileSAM; or SAMed's LoRA.
+        name_or_path: a name of `persam weights list`; or a file: a whole SAM in Segment Anything's layout, of any
+            ViT size, a MobileSAM, or SAMed's LoRA; or a folder that `persam export` wrote, which runs on the CPU.
         device: `auto` takes CUDA, then Apple's MPS, then the CPU; or as PyTorch names it.
         base: what a LoRA file belongs to; without it, the named SAM of the same width.
         pixels: how pixels reach the encoder. `sam`: by Meta's mean and deviation. `unit`: as 0 to 1, which MedSAM's
@@ -58,6 +59,9 @@ def load_backbone(
         WeightsError: unknown name; no such file; missing, damaged or unknown weights.
         PerSAMError: no such device.
     """
+    folder = Path(name_or_path).expanduser()
+    if name_or_path not in weights.TABLE and folder.is_dir():
+        return _exported(folder, str(device), has_words=base is not None or pixels is not None)
     target = find_device(device)
     file = _file(name_or_path)
     try:
@@ -101,6 +105,14 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise PerSAMError(f"no {wanted} here: {torch.cuda.device_count()} CUDA device(s), counted from 0.")
     return wanted
+
+
+def _exported(folder: Path, device: str, *, has_words: bool) -> OnnxBackbone:
+    if device not in ("auto", "cpu"):
+        raise PerSAMError(f"{folder} is an exported model, which runs on the CPU. Give the device auto or cpu.")
+    if has_words:
+        raise WeightsError(f"{folder} is an exported model: what `base` and `pixels` say was settled by its export.")
+    return OnnxBackbone(folder)
 
 
 def _file(name_or_path: str | Path) -> Path:

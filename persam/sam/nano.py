@@ -50,8 +50,10 @@ class SameConv(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: for stride 2 the extra row and column are at the bottom and right."""
 
     def forward(self, x: Tensor) -> Tensor:
-        stride, extent = self.stride[0], (self.kernel_size[0] - 1) * self.dilation[0] + 1
-        total = [max((-(-size // stride) - 1) * stride + extent - size, 0) for size in x.shape[-2:]]
+        reach = (self.kernel_size[0] - 1) * self.dilation[0]
+        if self.stride[0] == 1:  # as much on either side: the convolution pads itself, without a copy
+            return F.conv2d(x, self.weight, self.bias, 1, reach // 2, self.dilation[0], self.groups)
+        total = [reach - 1 + size % 2 for size in x.shape[-2:]]
         top, left = total[0] // 2, total[1] // 2
         return super().forward(F.pad(x, (left, total[1] - left, top, total[0] - top)))
 
@@ -125,7 +127,7 @@ def hypercolumns(grid: Tensor, taps: list[Tensor]) -> Float[Tensor, "b 664 hs ws
     The features of one depth are scaled to a squared length equal to its weight, so that the dot product of two patches
     is the weighted sum of their cosines. Deep features tell the class of a thing, shallow ones which one it is.
     """
-    maps = [grid, *(F.adaptive_avg_pool2d(tap, (grid.shape[-2], grid.shape[-1])) for tap in taps)]
+    maps = [grid, *(F.avg_pool2d(tap, tap.shape[-1] // grid.shape[-1]) for tap in taps)]
     return torch.cat([w**0.5 * F.normalize(one, dim=1) for w, one in zip(LEVEL_WEIGHTS, maps, strict=True)], 1)
 
 

@@ -126,9 +126,9 @@ class Block(nn.Module):
         # zeros, not masked out: patches of the padding are attended to, as in the published model
         padded = F.pad(x, (0, -width % size, 0, -height % size))
         grid = padded.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # b c rows size columns size
-        batch, _, rows, _, columns, _ = grid.shape
+        rows, columns = grid.shape[2], grid.shape[4]
         windows = grid.permute(0, 2, 4, 3, 5, 1).flatten(0, 2).flatten(1, 2)
-        mixed = self.attn(windows).unflatten(1, (size, size)).unflatten(0, (batch, rows, columns))
+        mixed = self.attn(windows).unflatten(1, (size, size)).unflatten(0, (-1, rows, columns))
         return mixed.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)[..., :height, :width]
 
 
