@@ -18,7 +18,7 @@ WINGS = (
     {"method"},
     {"model"},
     {"api"},
-    {"tracking", "dreambooth", "engines"},
+    {"tracking", "dreambooth", "engines", "cluster"},
     {"eval", "studio"},  # eval measures what a user gets, tracks included
     {"__init__"},
     {"cli"},
@@ -72,12 +72,19 @@ FILES = {
         {"dataset", "preparation", "scoring"},
         {"train"},
     ),
+    # what Ray is given
+    "cluster": (
+        {"addresses", "blocks", "rows"},
+        {"store"},
+        {"worker"},
+        {"job"},
+    ),
     "eval": (
         {"changes", "metrics", "ablation"},
         {"episodes"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},
-        {"benchmark", "calibrate", "track_cost"},
+        {"benchmark", "calibrate", "track_cost", "cluster_speed"},
         {"predict", "sheet"},
         {"tracked"},
         {"compare", "tables", "instances"},
@@ -87,14 +94,14 @@ FILES = {
         {"marks"},
         {"dreambooth_prepare", "dreambooth_score"},
         {"dreambooth_train"},
-        {"dreambooth", "bench", "track_options"},
+        {"dreambooth", "bench", "track_options", "cluster"},
         {"arguments", "table"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),
 }
 # Imported by one wing alone, and there inside functions: `import persam` must not need them.
-CONFINED = {"segment_anything": "sam", "av": "io", "ray": "engines", "diffusers": "dreambooth", "gradio": "studio"}
+CONFINED = {"segment_anything": "sam", "av": "io", "ray": "cluster", "diffusers": "dreambooth", "gradio": "studio"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
 
@@ -216,7 +223,7 @@ KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persa
         ("persam.model", "def late():\n    import segment_anything", "only persam.sam may"),
         ("persam.sam.vit", "import segment_anything", "at import time"),
         ("persam.sam.vit", "from segment_anything import modeling", "at import time"),
-        ("persam.model", "def late():\n    import ray.data", "only persam.engines may"),
+        ("persam.model", "def late():\n    import ray.data", "only persam.cluster may"),
         ("persam.model", "def late():\n    from diffusers import DDPMScheduler", "only persam.dreambooth may"),
     ],
 )
