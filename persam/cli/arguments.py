@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from persam.cli import bench, dreambooth
+from persam.cli import bench, cluster, dreambooth
 from persam.cli.option_groups import (
     existing_options,
     json_option,
@@ -50,7 +50,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     segment.epilog = "example: persam segment rex.jpg rex_mask.png album/ -o found"
     segment.add_argument("inputs", nargs="+", metavar="REF MASK TARGET", help=argparse.SUPPRESS)
-    segment.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
+    segment.add_argument("-o", "--output", required=True, type=_place, metavar="OUT", help="folder for the results")
     segment.add_argument(
         "--concept",
         dest="concepts",
@@ -88,6 +88,7 @@ def command_line() -> argparse.ArgumentParser:
     not_option(segment)
     mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
     model_options(segment, model_help="; with --concept: the one it was learned with")
+    cluster.cluster_options(segment)
 
     track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
@@ -222,6 +223,11 @@ def command_line() -> argparse.ArgumentParser:
     ):
         _command(actions, name, text, run=f"weights {name}").add_argument("name", help="one of `persam weights list`")
     return root
+
+
+def _place(text: str) -> Path | str:
+    """A folder; or an address, whose slashes a path would join."""
+    return text if "://" in text else Path(text)
 
 
 def _subcommands(parser: argparse.ArgumentParser, metavar: str) -> Any:
