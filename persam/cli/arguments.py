@@ -202,6 +202,9 @@ def command_line() -> argparse.ArgumentParser:
     tracking = _command(measuring, "track", "time a tracked frame, in plain encodings of one", run="bench track")
     bench.track_options(tracking)
     network_options(tracking)
+    albums = _command(measuring, "cluster", "time an album on workers, against one process", run="bench cluster")
+    bench.cluster_options(albums)
+    network_options(albums)
 
     training = _subcommands(
         _command(commands, "dreambooth", "teach a text-to-image model an object, and not its background"), "ACTION"

@@ -1,6 +1,7 @@
 """`persam bench`: what persam costs here, as rows of a table. An edge, without logic of its own."""
 
 import argparse
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,6 +44,49 @@ def track(options: argparse.Namespace) -> int:
     for cost in costs:
         track_cost.append(options.csv, cost)
         print(", ".join(f"{name} {_short(value)}" for name, value in asdict(cost).items() if value is not None))
+    return 0
+
+
+def cluster_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--photos", type=int, default=60, metavar="N", help="(default: %(default)s)")
+    command.add_argument(
+        "--workers", default="1,2", metavar="N,N", help="how many workers, one run each (default: %(default)s)"
+    )
+    command.add_argument("--block", type=int, default=4, metavar="N", help="photos in a block (default: %(default)s)")
+    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/cluster_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None)
+
+
+def cluster(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for one process and for each number of workers; on cores unless --device cuda."""
+    from persam.cluster import job
+    from persam.eval import cluster_speed
+
+    try:
+        counts = tuple(int(word) for word in options.workers.split(","))
+    except ValueError:
+        raise PerSAMError(f"--workers {options.workers} is no list of numbers such as 1,2.") from None
+    least = options.block * max(counts)
+    if options.photos < least:
+        raise PerSAMError(f"--photos {options.photos} leaves a worker without a block: give {least} or more.")
+    job.connect(quiet=True)
+    device = "cpu" if options.device == "auto" else options.device
+    model = load_model(argparse.Namespace(**{**vars(options), "device": "cpu"}))  # workers put it on their own
+    with tempfile.TemporaryDirectory() as folder:
+        for speed in cluster_speed.measure(
+            model,
+            options.data,
+            Path(folder),
+            photos=options.photos,
+            workers=counts,
+            block=options.block,
+            device=device,
+        ):
+            cluster_speed.append(options.csv, speed)
+            print(", ".join(f"{name} {_short(value)}" for name, value in asdict(speed).items()), flush=True)
     return 0
 
 

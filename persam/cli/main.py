@@ -76,6 +76,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval calibrate": evaluate.calibrate,
     "eval instances": evaluate.instances,
     "bench track": bench.track,
+    "bench cluster": bench.cluster,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,
