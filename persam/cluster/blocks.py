@@ -47,6 +47,11 @@ def part_name(photos: Sequence[str]) -> str:
     return f"results/part-{_digest(photos)}.parquet"
 
 
+def begun_name(photos: Sequence[str]) -> str:
+    """The file that is there while a block is searched, and stays where its worker dies."""
+    return f"results/_begun-{_digest(photos)}.json"
+
+
 def mask_stem(photo: str) -> str:
     """What the names of a photo's masks begin with, and no other photo's: its stem, and a digest of where it is."""
     return f"{shortened(PurePosixPath(photo).stem, MOST_STEM_BYTES)}-{_digest([photo])}"

@@ -68,15 +68,15 @@ class Store:
 
         self._tried("write", name, put)
 
-    def parts(self) -> list[str]:
-        """The Parquet files that are there."""
+    def parts(self, pattern: str = "part-*.parquet") -> list[str]:
+        """The Parquet files that are there, or others of the results' folder."""
 
         def listed() -> list[str]:
             if not self.is_remote:
-                return [str(path) for path in Path(self.place, PARTS).glob("part-*.parquet")]
+                return [str(path) for path in Path(self.place, PARTS).glob(pattern)]
             system, path = file_system(self.place)
             system.invalidate_cache()  # others write here too
-            return list(map(str, system.glob(f"{path}/{PARTS}/part-*.parquet")))
+            return list(map(str, system.glob(f"{path}/{PARTS}/{pattern}")))
 
         return sorted(f"{PARTS}/{one.rsplit('/', 1)[-1]}" for one in self._tried("list", PARTS, listed))
 
@@ -130,6 +130,7 @@ class Store:
         self.check(now, existing)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             done = set[str]().union(*threads.map(self._kept if existing == "resume" else self._removed, self.parts()))
+        self.remove(self.parts("_begun-*.json"))  # of workers that were stopped with their job
         self.write(manifest.NAME, now.as_bytes())
         return done
 

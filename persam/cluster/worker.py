@@ -1,5 +1,6 @@
 """What an actor of the cluster does: it holds the model and the concepts, and searches the blocks that Ray gives it."""
 
+import json
 import os
 import socket
 import time
@@ -15,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from persam.cluster.addresses import read_photo
-from persam.cluster.blocks import Block, mask_stem, part_name
+from persam.cluster.blocks import Block, begun_name, mask_stem, part_name
 from persam.cluster.rows import Row, rows_of, table_of, to_parquet
 from persam.cluster.store import MASKS, Store
 from persam.errors import ImageError, OutputError
@@ -71,17 +72,21 @@ class Search:
         return table_of([row for photo, result in self._results(_photos(batch)) for row in rows_of(photo, result)])
 
     def _results(self, photos: Sequence[str]) -> "Iterator[tuple[str, ImageResult]]":
-        task = self.task
         for photo, rgb in zip(photos, _read_ahead(photos), strict=True):
-            if isinstance(rgb, ImageError):
-                yield photo, ImageResult.of_error(photo, rgb)
-            else:
-                asked = task.model.segment(rgb, task.concepts, max_instances=task.max_instances, on_error="skip")
-                yield photo, next(asked)
+            yield photo, self._result(photo, rgb)
+
+    def _result(self, photo: str, rgb: UInt8[Array, "h w 3"] | ImageError) -> ImageResult:
+        if isinstance(rgb, ImageError):
+            return ImageResult.of_error(photo, rgb)
+        task = self.task
+        return next(task.model.segment(rgb, task.concepts, max_instances=task.max_instances, on_error="skip"))
 
 
 class SearchAndWrite(Search):
     """Photos in, a row a block out, once the block's Parquet file is written.
+
+    A photo that kills its worker would be tried for ever: a block whose worker died is searched photo by photo, each
+    noted before it is begun, and one at which the worker dies again is a row with an error.
 
     Args:
         store: where to; it holds the manifest of this run.
@@ -104,12 +109,13 @@ class SearchAndWrite(Search):
         import pyarrow as pa
 
         photos, began = _photos(batch), time.time()
-        part = part_name(photos)
+        part, begun = part_name(photos), begun_name(photos)
         rows: list[Row] = []
-        for photo, result in self._results(photos):
+        for photo, result in self._survivors(photos, begun):
             save = partial(self._save, mask_stem(photo)) if self.mask_files else None
             rows += rows_of(photo, result, save)
         self.store.write(part, to_parquet(table_of(rows)))
+        self.store.remove([begun])
         block = {
             "part": part,
             "photos": len(photos),
@@ -121,6 +127,23 @@ class SearchAndWrite(Search):
         }
         types = {"found": pa.list_(pa.int64()), "errors": pa.list_(pa.string())}
         return pa.table({name: pa.array([value], types.get(name)) for name, value in block.items()})
+
+    def _survivors(self, photos: Sequence[str], begun: str) -> "Iterator[tuple[str, ImageResult]]":
+        """The results; those of photos at which a worker died are errors. begun: the file that tells of them."""
+        noted = self.store.read(begun)
+        if noted is None:
+            self.store.write(begun, b"[]")
+            yield from self._results(photos)
+            return
+        deadly: list[str] = json.loads(noted)  # all but the first death were at the photo that was noted last
+        for photo in photos:
+            if photo in deadly:
+                error = ImageError(f"a worker died while it searched {photo}: it may need more memory than there is.")
+                yield photo, ImageResult.of_error(photo, error)
+            else:
+                self.store.write(begun, json.dumps([*deadly, photo]).encode())
+                yield photo, self._result(photo, _read(photo))
+        self.store.write(begun, noted)
 
     def _save(self, stem: str, found: Segmentation) -> str:
         concept = [file_part(found.concept)] if len(self.task.concepts) > 1 else []

@@ -37,11 +37,13 @@ def test_what_is_finished_is_kept_and_what_failed_is_done_again(store):
     assert store.begin(NOW, "refuse") == set()
     whole, mixed, failed = put(store, "a", "b"), put(store, "c", failed=("d",)), put(store, failed=("e", "f"))
     before = store.read(whole)
+    store.write("results/_begun-1.json", b"[]")
     assert summary(store.place) == Summary(photos=6, failed=3, found={"red": 3})
     assert store.begin(NOW, "resume") == {"a", "b", "c"}
     assert store.parts() == sorted([whole, mixed])
     assert store.read(whole) == before
     assert store.read(failed) is None
+    assert store.read("results/_begun-1.json") is None
     assert summary(store.place) == Summary(photos=3, failed=0, found={"red": 3})
 
 

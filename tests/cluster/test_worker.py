@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from persam.cluster.blocks import part_name
+from persam.cluster.blocks import begun_name, part_name
 from persam.cluster.rows import from_parquet, table_of
 from persam.cluster.store import COMMAND, Store
 from persam.cluster.worker import READ_AHEAD, Search, SearchAndWrite, Task, _read_ahead, block_of
@@ -81,6 +81,39 @@ def test_a_block_is_written_with_its_masks_and_told_of_in_one_row(task, scenes, 
         assert np.array_equal(np.argwhere(np.array(picture)).min(0), [6, 40])
     again = worker(batch(scenes)).to_pylist()[0]["part"]  # as after a loss
     assert store.parts() == [again] == [block.part]
+
+
+def test_a_photo_that_kills_its_worker_each_time_is_a_row_with_an_error(task, scenes, tmp_path, monkeypatch):
+    """SystemExit stands for death: nothing of ours catches it. Every call is another worker's."""
+    store = Store.of(tmp_path / "found")
+    Manifest(COMMAND, {}, ()).save(tmp_path / "found")
+    deadly, encode = [scenes[2], scenes[0]], task.model.backbone.encode
+
+    def die(images, **more):
+        if any(np.array_equal(images[0], np.array(Image.open(photo))) for photo in deadly):
+            raise SystemExit
+        return encode(images, **more)
+
+    monkeypatch.setattr(task.model.backbone, "encode", die)
+    for _ in range(3):  # somewhere in the block, then at the first photo, then at the last
+        with pytest.raises(SystemExit):
+            SearchAndWrite([task], store, mask_files=False)(batch(scenes))
+        assert store.parts() == []
+    [row] = SearchAndWrite([task], store, mask_files=False)(batch(scenes)).to_pylist()
+    assert [error.partition(":")[0].split(" /")[0] for error in row["errors"]] == [
+        "a worker died while it searched",
+        "cannot read the image",
+        "a worker died while it searched",
+    ]
+    assert [path.name for path in (tmp_path / "found" / "results").iterdir()] == [Path(row["part"]).name]
+
+
+def test_only_the_photo_at_which_it_died_is_given_up(task, scenes, tmp_path):
+    store = Store.of(tmp_path / "found")
+    Manifest(COMMAND, {}, ()).save(tmp_path / "found")
+    store.write(begun_name(scenes), b"[]")  # a worker was lost, by whatever cause
+    [row] = SearchAndWrite([task], store, mask_files=False)(batch(scenes)).to_pylist()
+    assert (row["found"], len(row["errors"])) == ([1, 1], 1)
 
 
 def test_a_place_that_is_another_one_for_the_worker_is_said(task, tmp_path):
