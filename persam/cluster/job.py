@@ -180,15 +180,16 @@ def connect(*, quiet: bool = False) -> None:
         import ray
     except ImportError as error:
         raise PerSAMError("a cluster needs Ray: pip install 'persam[ray]'.") from error
+    if quiet:
+        import ray.data
+
+        for handler in logging.getLogger("ray.data").handlers:
+            if str(handler.name).startswith("console"):  # its files keep all
+                handler.setLevel(logging.CRITICAL)
     if ray.is_initialized():
         return
     try:
         if quiet:
-            import ray.data
-
-            for handler in logging.getLogger("ray.data").handlers:
-                if str(handler.name).startswith("console"):  # its files keep all
-                    handler.setLevel(logging.CRITICAL)
             ray.init(logging_level=logging.WARNING, log_to_driver=False)
         else:
             ray.init()
