@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.cluster.gated import PHOTOS, numbered
 from tests.colour import GREEN, photo
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +44,12 @@ def two_cores() -> Iterator[None]:
 
 @pytest.fixture
 def album(tmp_path) -> Path:
-    """Twenty photos of a red thing, each elsewhere, two without it, and a file that is no photo."""
+    """Twelve photos of a red thing, each elsewhere, two without it, and a file that is no photo."""
     folder = tmp_path / "album"
     folder.mkdir()
-    for number in range(20):
-        Image.fromarray(photo(at_xyxy=(2 + number, 20, 21 + number, 39))).save(folder / f"{number:02}.png")
-    for number in (20, 21):
+    for number in range(PHOTOS):
+        Image.fromarray(numbered(number)).save(folder / f"{number:02}.png")
+    for number in (12, 13):
         Image.fromarray(photo(colour=GREEN)).save(folder / f"{number}.png")
     np.array([1]).tofile(folder / "bad.png")
     return folder

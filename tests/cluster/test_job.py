@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections import Counter
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from persam.cluster.rows import rows_of, table_of
 from persam.cluster.store import Store
 from persam.errors import ConceptError, OutputError, PerSAMError
 from persam.io import rle
-from tests.cluster.slow import slow_model
+from tests.cluster.gated import gated_model
 from tests.colour import colour_model, mask, photo
 
 TWO = cluster.Workers(count=2, block=2)
@@ -37,19 +38,29 @@ def in_one_process(model, concept, album: Path) -> list[dict]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_cores")
 def test_a_worker_that_is_killed_changes_nothing(album, tmp_path):
-    model = slow_model()
+    gate, model = tmp_path / "gate", colour_model()
     red = model.learn(photo(), mask(), name="red")
-    killed, workers = None, Counter()
-    blocks = cluster.run(album, red, tmp_path / "found", model=model, workers=TWO, mask_files=True)
-    for block in blocks:
-        workers[block.worker] += 1
-        if killed is None:
-            killed = block.worker
-            os.kill(int(killed.split(":")[1]), signal.SIGKILL)
-    assert len(workers) == 3  # the other, and one in the place of the lost one
-    assert workers[killed] < 6  # it was in the middle
+    gated = gated_model(gate, first=0)
+    killed: list[int] = []
+
+    def kill_one_of_two() -> None:
+        """Once both are in the middle of their first photo."""
+        while len(waiting := list(gate.iterdir())) < 2:
+            time.sleep(0.05)
+        killed.append(int(waiting[0].name))
+        os.kill(killed[0], signal.SIGKILL)
+        (gate / "open").touch()
+
+    killer = threading.Thread(target=kill_one_of_two, daemon=True)
+    killer.start()
+    blocks = list(cluster.run(album, red, tmp_path / "found", model=gated, workers=TWO, mask_files=True))
+    killer.join()
+    assert sum(block.photos for block in blocks) == 15
+    workers = {int(block.worker.split(":")[1]) for block in blocks}
+    assert len(workers) == 2  # the other, and one in the place of the lost one
+    assert not workers & set(killed)
     got, expected = rows_in(tmp_path / "found"), in_one_process(model, red, album)
-    assert len(got) == 23
+    assert len(got) == 15
     for row in got:
         saved = row.pop("mask")
         assert (saved is not None) == row["present"]
@@ -59,33 +70,31 @@ def test_a_worker_that_is_killed_changes_nothing(album, tmp_path):
                 [run_lengths] = rle.segments({"size": size, "counts": row["rle"]})
                 assert np.array_equal(np.array(picture) > 0, rle.draw([run_lengths], size))
     assert got == [{name: row[name] for name in row if name != "mask"} for row in expected]
-    assert [row["present"] for row in got] == [True] * 20 + [False] * 3
+    assert [row["present"] for row in got] == [True] * 12 + [False] * 3
     assert "bad.png" in got[-1]["error"]
-    assert cluster.summary(tmp_path / "found") == cluster.Summary(photos=23, failed=1, found={"red": 20})
+    assert cluster.summary(tmp_path / "found") == cluster.Summary(photos=15, failed=1, found={"red": 12})
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_cores")
 def test_a_job_that_was_stopped_goes_on_where_it_was(album, tmp_path):
-    model, found = slow_model(), tmp_path / "found"
+    gate, found, model = tmp_path / "gate", tmp_path / "found", colour_model()
     red = model.learn(photo(), mask(), name="red")
-    blocks = cluster.run(album, red, found, model=model, workers=TWO)
+    blocks = cluster.run(album, red, found, model=gated_model(gate, first=5), workers=TWO)
     next(blocks)
     blocks.close()
-    before = {path.name: path.stat().st_mtime_ns for path in (found / "results").iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in (found / "results").glob("part-*")}
     done = {row["photo"] for row in rows_in(found)}
-    assert 2 <= len(done) < 23
+    assert 2 <= len(done) < 15
     with pytest.raises(OutputError, match="holds this run already: go on with --resume"):
         cluster.run(album, red, found, model=model, workers=TWO)
     Image.fromarray(photo()).save(album / "bad.png")  # meanwhile it was mended
     three = cluster.Workers(count=1, block=3)
-    searched = sum(
-        block.photos for block in cluster.run(album, red, found, model=model, workers=three, existing="resume")
-    )
-    assert searched == 23 - len(done)
+    rest = cluster.run(album, red, found, model=model, workers=three, existing="resume")
+    assert sum(block.photos for block in rest) == 15 - len(done)
     assert all((found / "results" / name).stat().st_mtime_ns == then for name, then in before.items())
     assert [row["photo"] for row in rows_in(found)] == sorted(map(str, album.iterdir()))
-    assert cluster.summary(found) == cluster.Summary(photos=23, failed=0, found={"red": 21})
+    assert cluster.summary(found) == cluster.Summary(photos=15, failed=0, found={"red": 13})
     assert list(cluster.run(album, red, found, model=model, workers=TWO, existing="resume")) == []
 
 
