@@ -62,7 +62,6 @@ def cluster_options(command: argparse.ArgumentParser) -> None:
 
 def cluster(options: argparse.Namespace) -> int:
     """A row, and a line on stdout, for one process and for each number of workers; on cores unless --device cuda."""
-    from persam.cluster import job
     from persam.eval import cluster_speed
 
     try:
@@ -72,7 +71,6 @@ def cluster(options: argparse.Namespace) -> int:
     least = options.block * max(counts)
     if options.photos < least:
         raise PerSAMError(f"--photos {options.photos} leaves a worker without a block: give {least} or more.")
-    job.connect(quiet=True)
     device = "cpu" if options.device == "auto" else options.device
     model = load_model(argparse.Namespace(**{**vars(options), "device": "cpu"}))  # workers put it on their own
     with tempfile.TemporaryDirectory() as folder:

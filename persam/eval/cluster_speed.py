@@ -84,6 +84,7 @@ def measure(
         expected = {place: _plain(rows_of(place, found)) for place, found in _one_by_one(model, concept, places)}
         ended = time.time()
     yield _speed(model, "cpu", "process", 1, block, (begun, begun, ended), expected, expected)
+    job.connect(quiet=True)  # only now: it takes processor time of its own
     for count in workers:
         place = folder / f"found-{count}"
         asked = job.Workers(count=count, device=device, block=block)

@@ -40,6 +40,7 @@ def test_a_rate_is_counted_from_the_first_block_to_the_last(tmp_path, monkeypatc
             yield Block(part_name(mine), 2, {}, (), "here:1", began, began + 3)
 
     monkeypatch.setattr(cluster_speed.job, "run", run)
+    monkeypatch.setattr(cluster_speed.job, "connect", lambda *, quiet: None)
     alone, two = cluster_speed.measure(colour_model(), EXAMPLES, tmp_path, photos=4, workers=(2,), block=2)
     assert (alone.engine, alone.workers, alone.search_s, alone.photos_per_s, alone.differing) == (
         "process",
