@@ -222,7 +222,7 @@ def _mapped(
     sent = replace(task, device="cuda" if on_gpu else "cpu", threads=None if on_gpu else 1)
     count = workers.count or max(1, int(here.get("GPU" if on_gpu else "CPU", 1)))
     photos = ray.data.from_arrow([pa.table({"photo": pa.array(block, pa.string())}) for block in blocks])
-    return photos.map_batches(
+    asked = photos.map_batches(
         kind,
         fn_constructor_args=([ray.put(sent)], *more),  # in a list, it is not bound to the actor's first start
         batch_size=workers.block,
@@ -230,6 +230,8 @@ def _mapped(
         compute=ray.data.ActorPoolStrategy(size=min(count, len(blocks))),
         **({"num_gpus": 1} if on_gpu else {"num_cpus": 1}),
     )
+    asked.context.execution_no_progress_timeout_s = -1  # a block of a large model on a core may take longer
+    return asked
 
 
 def _run(dataset: Dataset, task: Task) -> Iterator[Block]:
