@@ -19,7 +19,7 @@ WINGS = (
     {"model"},
     {"export"},
     {"api"},
-    {"tracking", "dreambooth", "engines"},
+    {"tracking", "dreambooth", "engines", "cluster"},
     {"eval", "studio"},  # eval measures what a user gets, tracks included
     {"__init__"},
     {"cli"},
@@ -77,6 +77,13 @@ FILES = {
         {"dataset", "preparation", "scoring"},
         {"train"},
     ),
+    # what Ray is given
+    "cluster": (
+        {"addresses", "blocks", "rows"},
+        {"store"},
+        {"worker"},
+        {"job"},
+    ),
     "eval": (
         {"changes", "metrics", "ablation"},
         {"episodes"},
@@ -85,7 +92,7 @@ FILES = {
         {"benchmark", "calibrate", "cost_rows", "tune_speed"},
         {"encoder_speed"},
         {"encoder_process"},
-        {"predict", "sheet", "track_cost", "photo_cost", "album_cost", "export_speed"},
+        {"predict", "sheet", "track_cost", "photo_cost", "album_cost", "export_speed", "cluster_speed"},
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
@@ -95,14 +102,14 @@ FILES = {
         {"marks"},
         {"dreambooth_prepare", "dreambooth_score", "export"},
         {"dreambooth_train"},
-        {"dreambooth", "bench", "bench_speed", "track_options"},
+        {"dreambooth", "bench", "bench_speed", "track_options", "cluster"},
         {"arguments", "table"},
         {"segment", "track", "evaluate", "weights"},
         {"main"},
     ),
 }
 # Imported by one wing alone, and there inside functions: `import persam` must not need them.
-CONFINED = {"segment_anything": "sam", "av": "io", "ray": "engines", "diffusers": "dreambooth", "gradio": "studio"}
+CONFINED = {"segment_anything": "sam", "av": "io", "ray": "cluster", "diffusers": "dreambooth", "gradio": "studio"}
 CONFINED |= {"onnx": "sam", "onnxruntime": "sam"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
@@ -225,7 +232,7 @@ KNOWN |= {"persam.sam.backbone", "persam.sam.crop", "persam.sam.decoder", "persa
         ("persam.model", "def late():\n    import segment_anything", "only persam.sam may"),
         ("persam.sam.vit", "import segment_anything", "at import time"),
         ("persam.sam.vit", "from segment_anything import modeling", "at import time"),
-        ("persam.model", "def late():\n    import ray.data", "only persam.engines may"),
+        ("persam.model", "def late():\n    import ray.data", "only persam.cluster may"),
         ("persam.model", "def late():\n    from diffusers import DDPMScheduler", "only persam.dreambooth may"),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from persam.cli import bench, bench_speed, dreambooth
+from persam.cli import bench, bench_speed, cluster, dreambooth
 from persam.cli.cache import cache_options
 from persam.cli.export import EXPORT_HELP, export_options
 from persam.cli.option_groups import (
@@ -52,7 +52,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     segment.epilog = "example: persam segment rex.jpg rex_mask.png album/ -o found"
     segment.add_argument("inputs", nargs="+", metavar="REF MASK TARGET", help=argparse.SUPPRESS)
-    segment.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results")
+    segment.add_argument("-o", "--output", required=True, type=_place, metavar="OUT", help="folder for the results")
     segment.add_argument(
         "--concept",
         dest="concepts",
@@ -91,6 +91,7 @@ def command_line() -> argparse.ArgumentParser:
     mask_options(segment, each="every object that MASK holds is searched as a concept of its own")
     model_options(segment, model_help="; with --concept: the one it was learned with")
     cache_options(segment)
+    cluster.cluster_options(segment)
 
     track_options(_command(commands, "track", "follow objects through a video", TRACK_HELP))
 
@@ -222,6 +223,10 @@ def command_line() -> argparse.ArgumentParser:
     exporting = _command(measuring, "export", "time an exported model beside PyTorch", run="bench export")
     bench.export_options(exporting)
 
+    clusters = _command(measuring, "cluster", "time an album on workers, against one process", run="bench cluster")
+    bench.cluster_options(clusters)
+    network_options(clusters)
+
     export_options(_command(commands, "export", "write a model for ONNX Runtime", EXPORT_HELP))
 
     training = _subcommands(
@@ -244,6 +249,11 @@ def command_line() -> argparse.ArgumentParser:
     ):
         _command(actions, name, text, run=f"weights {name}").add_argument("name", help="one of `persam weights list`")
     return root
+
+
+def _place(text: str) -> Path | str:
+    """A folder; or an address, whose slashes a path would join."""
+    return text if "://" in text else Path(text)
 
 
 def _subcommands(parser: argparse.ArgumentParser, metavar: str) -> Any:

@@ -121,3 +121,45 @@ def export(options: argparse.Namespace) -> int:
         raise PerSAMError(f"--runs {options.runs} measures nothing: give 1 or more.")
     tell(options.csv, export_speed.speeds(load_model(options), options.runs))
     return 0
+
+
+def cluster_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--photos", type=int, default=60, metavar="N", help="(default: %(default)s)")
+    command.add_argument(
+        "--workers", default="1,2", metavar="N,N", help="how many workers, one run each (default: %(default)s)"
+    )
+    command.add_argument("--block", type=int, default=4, metavar="N", help="photos in a block (default: %(default)s)")
+    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
+    command.add_argument(
+        "--csv", type=Path, default=Path("data/results/cluster_speed.csv"), help="the table that grows (%(default)s)"
+    )
+    command.set_defaults(recipe=None)
+
+
+def cluster(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for one process and for each number of workers; on cores unless --device cuda."""
+    from tempfile import TemporaryDirectory
+
+    from persam.eval import cluster_speed
+
+    try:
+        counts = tuple(int(word) for word in options.workers.split(","))
+    except ValueError:
+        raise PerSAMError(f"--workers {options.workers} is no list of numbers such as 1,2.") from None
+    least = options.block * max(counts)
+    if options.photos < least:
+        raise PerSAMError(f"--photos {options.photos} leaves a worker without a block: give {least} or more.")
+    device = "cpu" if options.device == "auto" else options.device
+    model = load_model(argparse.Namespace(**{**vars(options), "device": "cpu"}))  # workers put it on their own
+    with TemporaryDirectory() as folder:
+        speeds = cluster_speed.measure(
+            model,
+            options.data,
+            Path(folder),
+            photos=options.photos,
+            workers=counts,
+            block=options.block,
+            device=device,
+        )
+        tell(options.csv, speeds)
+    return 0

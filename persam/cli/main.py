@@ -82,6 +82,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench album": bench.album,
     "bench export": bench.export,
     "export": export.export,
+    "bench cluster": bench.cluster,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
     "weights list": weights.show,
     "weights fetch": weights.fetch,

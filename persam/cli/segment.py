@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persam.cli import cluster
 from persam.cli.marks import (
     check_mask_words,
     counter_examples_of,
@@ -46,6 +47,7 @@ def segment(options: argparse.Namespace) -> int:
     """Words, photos and places are tried before a model is loaded."""
     from persam.io.album import iter_targets
 
+    cluster.check_engine(options)
     targets = options.inputs if options.concepts else options.inputs[2:]
     if not targets:
         raise PerSAMError("segment needs REF MASK TARGET..., or --concept FILE TARGET...: there is no target.")
@@ -54,6 +56,8 @@ def segment(options: argparse.Namespace) -> int:
     if options.max_instances < 1:
         raise PerSAMError(f"--max-instances {options.max_instances} finds nothing: give 1 or more.")
     check_mask_words(options)
+    if options.engine == "ray":
+        return cluster.segment(options)
     # nothing is read yet, but a folder that is not there is noticed
     album = _without_results(list(iter_targets(targets, recursive=options.recursive)), options.output)
     words: dict[str, Any] = {"threshold": options.threshold}

@@ -56,11 +56,15 @@ class Manifest:
     items: tuple[Item, ...] = field(default=())
 
     def save(self, folder: Path) -> None:
+        write.write_bytes(self.as_bytes(), folder / NAME)
+
+    def as_bytes(self) -> bytes:
+        """What its file holds."""
         plain: dict[str, Any] = {"format": FORMAT, "command": self.command, "settings": dict(self.settings)}
         plain["photos"] = [asdict(item) for item in self.items]
         plain["outputs"] = [[one.start, one.end, one.most] if one.most else one.start for one in self.outputs]
         text = "{\n" + ",\n".join(f'"{name}": {_lines(value)}' for name, value in plain.items()) + "\n}\n"
-        write.write_bytes(text.encode(), folder / NAME)
+        return text.encode()
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest | None":
@@ -73,7 +77,20 @@ class Manifest:
         if not path.is_file():
             return None
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            data = path.read_bytes()
+        except OSError as error:
+            raise _not_ours(path, error) from error
+        return cls.of_bytes(data, path)
+
+    @classmethod
+    def of_bytes(cls, data: bytes, path: object) -> "Manifest":
+        """The manifest that a file holds. path: what messages call it.
+
+        Raises:
+            OutputError: it is none of ours.
+        """
+        try:
+            plain = json.loads(data.decode("utf-8"))
             if plain["format"] != FORMAT:
                 raise ValueError(f"its format is {plain['format']}")
             outputs = [Output(one) if isinstance(one, str) else Output(*one) for one in plain["outputs"]]
@@ -81,10 +98,8 @@ class Manifest:
                 raise ValueError("it names files outside its folder")
             items = tuple(Item(**item) for item in plain["photos"])
             return cls(plain["command"], plain["settings"], tuple(outputs), items)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{path} is not the manifest of a run of this version of persam ({error}). Choose another folder."
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise _not_ours(path, error) from error
 
     def differences(self, now: "Manifest") -> list[str]:
         """Why `now` may not go on with this run, in words; nothing where it may. Photos may have been added."""
@@ -150,6 +165,12 @@ def counted(names: list[str], noun: str) -> str:
     """`2 photos (a.jpg, b.jpg)`."""
     more = ", ..." if len(names) > SHOWN else ""
     return f"{len(names)} {noun}{'s' if len(names) != 1 else ''} ({', '.join(names[:SHOWN])}{more})"
+
+
+def _not_ours(path: object, error: Exception) -> OutputError:
+    return OutputError(
+        f"{path} is not the manifest of a run of this version of persam ({error}). Choose another folder."
+    )
 
 
 def _lines(value: Any) -> str:

@@ -101,6 +101,10 @@ class Concept:
         Raises:
             OutputError: the file cannot be written.
         """
+        return write_bytes(self.as_bytes(), path)
+
+    def as_bytes(self) -> bytes:
+        """What its file holds."""
         from safetensors.torch import save
 
         form = FORMAT if self.not_this is None else FORMAT_NOT
@@ -110,7 +114,7 @@ class Concept:
             name: (value.half() if name in halved else value).cpu().contiguous()
             for name, value in _tensors_of(self).items()
         }
-        return write_bytes(save(tensors, {"persam": json.dumps(words)}), path)
+        return save(tensors, {"persam": json.dumps(words)})
 
     @classmethod
     def load(cls, path: str | Path) -> "Concept":
