@@ -84,6 +84,17 @@ def resize_to_input(picture: UInt8[Array, "h w *c"], frame: Frame) -> UInt8[Arra
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def no_larger(rgb: UInt8[Array, "h w 3"], side: int) -> UInt8[Array, "_ _ 3"]:
+    """The image, or where its longer side has more pixels than `side`, a copy scaled down to that, by area."""
+    import cv2
+
+    longer = max(rgb.shape[:2])
+    if longer <= side:
+        return rgb
+    height, width = (max(1, round(extent * side / longer)) for extent in rgb.shape[:2])
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def patch_colours(small: UInt8[Array, "hi wi 3"], frame: Frame) -> Float[Tensor, "3 g g"]:
     """Mean CIELAB colour of each patch, of the image at its size inside the input; 0 where a patch is all padding."""
     import cv2

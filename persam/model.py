@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from persam.errors import CalibrationError, ConceptError, MaskError, PerSAMError
+from persam.geometry import no_larger
 from persam.io.album import Target, iter_targets
 from persam.io.images import read_image
 from persam.io.masks import object_name, read_labels
@@ -25,6 +26,7 @@ from persam.sam.plain import plain_torch
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
+ENOUGH = 4  # longer side of an image over that of the network's input, beyond which it is searched in a smaller copy
 
 
 class PerSAM:
@@ -171,9 +173,11 @@ class PerSAM:
     ) -> Iterator[ImageResult]:
         """A result for each target, one after the other; each image is encoded once and then forgotten.
 
-        Besides the image, a crop of each find is encoded for crop refinement and one for verification, where the recipe
-        has them: two more batches. For several instances the image is encoded once more, at twice the input where the
-        backbone can, and a crop of all that may be one. A pixel belongs to one find.
+        Besides the image, a crop of each find is encoded, in which it is refined and verified, where the recipe has
+        that: one more batch. For several instances the image is encoded once more, at twice the input where the
+        backbone can, and a crop of all that may be one. A pixel belongs to one find. Of an image whose longer side is
+        more than four times the network's input (2,560 pixels with nano), a copy of that size is searched, unless a
+        concept has an official recipe; masks, boxes and points are of the image.
 
         Args:
             targets: an image, a list, a folder, a glob, or an iterator of images.
@@ -229,9 +233,11 @@ class PerSAM:
     @plain_torch()
     def _result(self, target: Target, concepts: Sequence[Concept], max_instances: int) -> ImageResult:
         with as_out_of_memory(f"the search in {target.source or target.name}"):
-            rgb = target.read()
-            embedding = self.backbone.encode([rgb])
-            return result_of(target, rgb, self.find(rgb, embedding, concepts, max_instances=max_instances))
+            rgb = seen = target.read()
+            if all(isinstance(one.recipe, Recipe) for one in concepts):  # the published ones see it as it is
+                seen = no_larger(rgb, ENOUGH * self.backbone.input_size)
+            finds = self.find(seen, self.backbone.encode([seen]), concepts, max_instances=max_instances)
+            return result_of(target, rgb, finds)
 
     def _reference(self, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding, mark: Any, image: Any) -> Reference:
         return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, photo=image, **_named(image)))

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from persam.geometry import box_of
@@ -17,6 +18,7 @@ from persam.method.concept import Concept
 from persam.types import Decoded, LocationPrior
 
 Array = np.ndarray[Any, Any]
+STEEP = 8.0  # logit from which on a pixel is simply inside or outside
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +41,16 @@ class Find:
         """Where the mask is."""
         return self.mask.logits > 0
 
-    def segmentation(self, instance: int) -> Segmentation:
-        """The find as a result, on the CPU."""
-        mask, score = self.inside.cpu().numpy(), float(self.mask.score)
+    def segmentation(self, instance: int, hw: tuple[int, int] | None = None) -> Segmentation:
+        """The find as a result, on the CPU.
+
+        hw: size of the image that the result is of, where the find was made in a smaller copy.
+        """
+        score, found_hw = float(self.mask.score), tuple(self.mask.logits.shape)
+        mask, points = self.inside.cpu().numpy(), self.prior.points_xy.cpu().numpy()
+        if hw is not None and hw != found_hw:
+            mask, ratio = _at_size(self.mask.logits, hw), np.array([hw[1] / found_hw[1], hw[0] / found_hw[0]])
+            points = ((points + 0.5) * ratio - 0.5).astype(points.dtype)
         return Segmentation(
             concept=self.concept.name,
             instance=instance,
@@ -50,19 +59,19 @@ class Find:
             presence=self.presence,
             present=self.present,
             box_xyxy=box_of(mask),
-            points_xy=self.prior.points_xy.cpu().numpy(),
+            points_xy=points,
             labels=self.prior.labels.cpu().numpy(),
             similarity=self.prior.similarity.cpu().numpy(),
         )
 
 
 def result_of(target: Target, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find]) -> ImageResult:
-    """The finds in a target, numbered within their concepts, without overlap."""
+    """The finds in a target, or in a smaller copy of it, numbered within their concepts, without overlap."""
     segmentations: list[Segmentation] = []
+    size_hw = (rgb.shape[0], rgb.shape[1])
     for find in without_overlap(finds):
         before = sum(one.concept == find.concept.name for one in segmentations)
-        segmentations.append(find.segmentation(before + 1))
-    size_hw = (rgb.shape[0], rgb.shape[1])
+        segmentations.append(find.segmentation(before + 1, size_hw))
     read = ReadAgain.of(target.source, rgb) if target.source else target.read
     return ImageResult(target.name, size_hw, tuple(segmentations), read, source=target.source)
 
@@ -101,3 +110,9 @@ def _only(find: Find, where: Bool[Tensor, "h w"]) -> Find:
         return find
     logits = find.mask.logits.masked_fill(~where & find.inside, -1.0)
     return replace(find, mask=Decoded(logits, find.mask.score), present=find.present and bool((logits > 0).any()))
+
+
+def _at_size(logits: Float[Tensor, "h w"], hw: tuple[int, int]) -> Bool[Array, "H W"]:
+    """The mask in another size. The logits go there as bytes: of a photo of 100 megapixels floats would take 400 MB."""
+    level = (logits.clamp(-STEEP, STEEP) * (127 / STEEP) + 128).round().byte().cpu().numpy()
+    return np.asarray(cv2.resize(level, hw[::-1], interpolation=cv2.INTER_LINEAR) > 128)
