@@ -50,15 +50,17 @@ def test_masks_boxes_and_points_are_of_the_photo():
 
 
 def test_the_network_is_shown_a_copy_of_at_most_so_many_pixels():
-    model = PerSAM(Spy(), calibration=CALIBRATION)
+    spy = Spy()
+    model = PerSAM(spy, calibration=CALIBRATION)
     list(model.segment(large(), model.learn(photo(), mask(), name="red")))
-    assert SIDE_PX > ENOUGH * model.backbone.input_size == max(model.backbone.seen)
+    assert SIDE_PX > ENOUGH * spy.input_size == max(spy.seen)
 
 
 def test_an_official_recipe_sees_the_photo_as_it_is():
-    model = PerSAM(Spy(), calibration=CALIBRATION, recipe="official_persam")
+    spy = Spy()
+    model = PerSAM(spy, calibration=CALIBRATION, recipe="official_persam")
     (image,) = model.segment(large(), model.learn(photo(), mask(), name="red"))
-    assert max(model.backbone.seen) == SIDE_PX
+    assert max(spy.seen) == SIDE_PX
     assert image.mask.shape == image.size_hw
 
 

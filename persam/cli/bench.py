@@ -45,6 +45,9 @@ def track(options: argparse.Namespace) -> int:
 
 
 def photo_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--sizes", action="store_true", help="instead, photos of 0.3 to 100 megapixels, and their memory"
+    )
     command.add_argument("--recipe", metavar="RECIPE", default="persam", help="of photos (%(default)s)")
     command.add_argument("--repeats", type=int, default=9, metavar="N", help="of each measurement (%(default)s)")
     command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
@@ -54,12 +57,20 @@ def photo_options(command: argparse.ArgumentParser) -> None:
 
 
 def photo(options: argparse.Namespace) -> int:
-    """A row, and a line on stdout, for learning, a photo, and each number of concepts and instances."""
+    """A row, and a line on stdout, for learning, a photo, and each number of concepts and instances; or each size."""
+    from tempfile import TemporaryDirectory
+
     from persam.eval import photo_cost
 
     if options.repeats < 1:
         raise PerSAMError(f"--repeats {options.repeats} measures nothing: give 1 or more.")
-    tell(options.csv, photo_cost.costs(load_model(options), options.data, repeats=options.repeats))
+    model = load_model(options)
+    if not options.sizes:
+        tell(options.csv, photo_cost.costs(model, options.data, repeats=options.repeats))
+        return 0
+    with TemporaryDirectory(prefix="persam-bench-") as work:
+        sizes = {"repeats": options.repeats, "megapixels": photo_cost.SIZES}
+        tell(options.csv, photo_cost.sizes(model, options.data, Path(work), **sizes))
     return 0
 
 

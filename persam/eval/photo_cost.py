@@ -21,21 +21,22 @@ COIN = "coin"  # what there are many of
 MANY_HW, CELL = (960, 1280), 120  # the photo of many, and the room for each
 GROUND = (90, 110, 80)  # its colour, RGB
 COUNTS = (1, 2, 5, 10, 20, 50)
+SIZES = (0.3, 1, 3, 12, 24, 50, 100)  # megapixels
 
 
 @dataclass(frozen=True)
 class Cost:
     """One measurement.
 
-    what: "learn" a concept, segment a "photo", a photo for several "concepts", or one of several "instances"; count: of
-    these. found: how many of them are found in the photo. ms: the median time. encodings: that over the median time of
-    encoding the same photo. each: what one more adds to the first, in encodings; None for the first. peak_mb: most
-    memory of the process so far.
+    what: "learn" a concept, segment a "photo", a photo for several "concepts", one of several "instances", or a file of
+    so many "megapixels"; count: of these. found: how many of them are found in the photo. ms: the median time.
+    encodings: that over the median time of encoding the same photo. each: what one more adds to the first, in
+    encodings; None for the first. peak_mb: most memory of the process so far.
     """
 
     what: str
     recipe: str
-    count: int
+    count: float
     found: int | None
     input_size: int
     repeats: int
@@ -71,6 +72,36 @@ def costs(model: Any, examples: Path, *, repeats: int, counts: Sequence[int] | N
         yield cost
 
 
+def sizes(model: Any, examples: Path, folder: Path, *, repeats: int, megapixels: Sequence[float]) -> Iterator[Cost]:
+    """Of photos in files of several sizes, reading included.
+
+    folder: where the files are written. megapixels: ascending, so that the peak memory is that of each.
+    """
+    import multiprocessing
+
+    shown = _reference(examples, REFERENCE, OBJECT)
+    concept = model.learn(*shown, name=OBJECT)
+    for number in megapixels:
+        path = folder / f"{number}.jpg"
+        # in a process of its own, whose memory is not counted
+        maker = multiprocessing.get_context("spawn").Process(
+            target=scaled, args=(examples / "photos" / f"{PHOTO}.jpg", path, number)
+        )
+        maker.start()
+        maker.join()
+        yield _measured("megapixels", number, model, shown[0], partial(_found, model, path, concept), repeats)
+
+
+def scaled(photo: Path, path: Path, megapixels: float) -> None:
+    """Writes the photo as a JPEG of so many megapixels."""
+    from PIL import Image
+
+    with Image.open(photo) as image:
+        factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
+        size = (round(image.width * factor), round(image.height * factor))
+        image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(path, quality=90)
+
+
 def coins(rgb: Array, mask: Array, count: int) -> Array:
     """A photo with so many of the object in rows, up to as many as there are cells of `CELL` pixels.
 
@@ -94,14 +125,14 @@ def coins(rgb: Array, mask: Array, count: int) -> Array:
     return photo
 
 
-def _found(model: Any, photo: Array, concepts: Any, max_instances: int = 1) -> int:
+def _found(model: Any, photo: Array | Path, concepts: Any, max_instances: int = 1) -> int:
     """How many instances of all are found."""
     [result] = model.segment(photo, concepts, max_instances=max_instances)
     return sum(one.present for one in result.segmentations)
 
 
 def _measured(
-    what: str, count: int, model: Any, photo: Array, act: Callable[[], Any], repeats: int, first: Cost | None = None
+    what: str, count: float, model: Any, photo: Array, act: Callable[[], Any], repeats: int, first: Cost | None = None
 ) -> Cost:
     """The medians of an act and of encoding the photo; once before, as a warm-up, it tells what was found."""
     made = act()

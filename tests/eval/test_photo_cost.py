@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from persam.cli.main import main
 from persam.eval import photo_cost
@@ -42,6 +43,14 @@ def test_coins_lie_in_rows_apart():
     assert photo.shape == (*photo_cost.MANY_HW, 3)
     ground_and_coins, _ = cv2.connectedComponents((photo == 200).all(2).astype(np.uint8))
     assert ground_and_coins == 1 + 50
+
+
+def test_photos_of_several_sizes_are_read_from_files(tmp_path):
+    small, large = photo_cost.sizes(colour_model(), EXAMPLES, tmp_path, repeats=1, megapixels=(0.05, 0.2))
+    assert (small.what, small.count, large.count) == ("megapixels", 0.05, 0.2)
+    with Image.open(tmp_path / "0.2.jpg") as image:
+        assert image.width * image.height == pytest.approx(0.2e6, rel=0.01)
+    assert 0 < small.peak_mb <= large.peak_mb
 
 
 def test_bench_refuses_what_measures_nothing(capsys):
