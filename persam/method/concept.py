@@ -25,7 +25,7 @@ FORMAT_NOT = "persam-concept-4"  # with counter-examples, which a version that d
 WORDS = ("name", "backbone", "fingerprint")
 PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 DESCRIPTORS = ("identity", "not_this")
-IDENTITY = tuple(one.name for one in fields(IdentityDescriptor))
+IDENTITY = ("features", "colours", "image")  # of a descriptor, what a file holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,13 +234,15 @@ def _tensors_of(concept: Concept) -> dict[str, Tensor]:
         tensors |= vars(concept.prototypes)
     for one in DESCRIPTORS:
         descriptor = getattr(concept, one)
-        tensors |= {} if descriptor is None else {f"{one}.{name}": value for name, value in vars(descriptor).items()}
+        tensors |= {} if descriptor is None else {f"{one}.{name}": getattr(descriptor, name) for name in IDENTITY}
     return tensors if concept.scale_weights is None else tensors | {"scale_weights": concept.scale_weights}
 
 
 def _descriptor(which: str, tensors: dict[str, Tensor]) -> IdentityDescriptor | None:
-    parts = {name: tensors[f"{which}.{name}"] for name in IDENTITY if f"{which}.{name}" in tensors}
-    return IdentityDescriptor(**parts) if parts else None
+    features, colours, image = (tensors.get(f"{which}.{name}") for name in IDENTITY)
+    if features is None or colours is None or image is None:
+        return None
+    return IdentityDescriptor(features, colours, image)
 
 
 def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:

@@ -19,18 +19,25 @@ from persam.method.calibration import Calibration
 from persam.method.object_crop import ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, cluster, patch_similarity
 from persam.sam.backbone import Backbone
+from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 PARTS = 96  # of one image at most
+COLOURLESS = 1.0  # chroma (CIELAB) of every patch of a crop, below which its photo is black and white
+LIGHTNESS_ALONE = torch.tensor([1.0, 0.0, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
 class IdentityDescriptor:
-    """Parts of the object in crops of one or more images: unit features, CIELAB colours, and the image of each."""
+    """Parts of the object in crops of one or more images: unit features, CIELAB colours, and the image of each.
+
+    colourless: of what is found, whether its photo is black and white, the surroundings too.
+    """
 
     features: Float[Tensor, "n c"]
     colours: Float[Tensor, "n 3"]
     image: Int64[Tensor, "n"]
+    colourless: bool = False
 
     @staticmethod
     def joined(descriptors: "Sequence[IdentityDescriptor]") -> "IdentityDescriptor":
@@ -42,7 +49,8 @@ class IdentityDescriptor:
         )
 
     def to(self, device: torch.device | str) -> "IdentityDescriptor":
-        return IdentityDescriptor(self.features.to(device), self.colours.to(device), self.image.to(device))
+        features, colours, image = self.features.to(device), self.colours.to(device), self.image.to(device)
+        return IdentityDescriptor(features, colours, image, self.colourless)
 
 
 def describe(
@@ -68,7 +76,11 @@ def descriptor_of(seen: ObjectCrop, mask: Bool[Array, "h w"], calibration: Calib
     patches = Patches.of_crop(crop, (cover > 0) & (cover >= 0.5 * cover.max()))
     features, colours, _ = cluster(patches, PARTS, same=calibration.same_part)
     image = torch.zeros(len(features), dtype=torch.long, device=features.device)
-    return IdentityDescriptor(features, colours, image)
+    return IdentityDescriptor(features, colours, image, colourless=_is_colourless(crop))
+
+
+def _is_colourless(crop: ImageEmbedding) -> bool:
+    return crop.colour is not None and bool((crop.frame.valid(crop.colour)[0, 1:].norm(dim=0) < COLOURLESS).all())
 
 
 def identity_similarity(known: IdentityDescriptor, found: IdentityDescriptor | None, choice: float) -> float:
@@ -96,8 +108,14 @@ def mutual_similarity(similarity: Float[Tensor, "n m"], choice: float) -> Float[
 def _view_similarity(
     known: IdentityDescriptor, view: Bool[Tensor, "n"], found: IdentityDescriptor, choice: float
 ) -> float:
-    """Similarity between the two over similarity within each: parts that are much alike split their choice."""
-    first, second = ((known.features[view], known.colours[view]), (found.features, found.colours))
+    """Similarity between the two over similarity within each: parts that are much alike split their choice.
+
+    What is found in a photo without colour is compared without.
+    """
+    colours = known.colours[view], found.colours
+    if found.colourless:
+        colours = colours[0] * LIGHTNESS_ALONE.to(colours[0]), colours[1] * LIGHTNESS_ALONE.to(colours[1])
+    first, second = (known.features[view], colours[0]), (found.features, colours[1])
     between, here, there = (
         mutual_similarity(patch_similarity(Patches(*one), *other), choice)
         for one, other in ((first, second), (first, first), (second, second))

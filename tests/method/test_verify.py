@@ -1,11 +1,13 @@
 """A find is verified by its patches in a close crop, each the most similar of the other's."""
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
 import pytest
 import torch
 
+from persam.geometry import patch_colours, resize_to_input
 from persam.method.calibration import Calibration
 from persam.method.object_crop import MARGIN
 from persam.method.verify import (
@@ -87,6 +89,34 @@ def test_an_object_of_the_same_shape_and_another_colour_is_less_similar():
     assert similarity(car, descriptor(FUR, colours=red)) == pytest.approx(0.7, abs=1e-3)
     darker = similarity(car, descriptor(FUR, colours=black + torch.tensor([10.0, 0, 0])))
     assert 0.95 < darker < 1  # a shadow changes lightness, which counts little
+
+
+def test_what_is_found_in_a_photo_without_colour_is_compared_without():
+    red, grey = torch.tensor([[50.0, 60, 40]]), torch.tensor([[50.0, 0, 0]])
+    car = descriptor(FUR, colours=red)
+    found = replace(descriptor(FUR, colours=grey), colourless=True)
+    assert similarity(car, found) == pytest.approx(1, abs=1e-3)
+    assert similarity(car, replace(found, colourless=False)) == pytest.approx(0.7, abs=1e-3)  # a grey car
+    assert similarity(car, replace(descriptor(GRASS, colours=grey), colourless=True)) < 0.35  # not alike
+
+
+class WithColour(ColourBackbone):
+    """Tells the colour of patches too, as real backbones do."""
+
+    def encode(self, images, *, fills=None):
+        embedding = super().encode(images, fills=fills)
+        small = [resize_to_input(image, frame) for image, frame in zip(images, embedding.frames, strict=True)]
+        colour = torch.stack([patch_colours(*one) for one in zip(small, embedding.frames, strict=True)])
+        return replace(embedding, colour=colour)
+
+
+@pytest.mark.parametrize(("ground", "colourless"), [(GREY, True), (RED, False)])
+def test_a_grey_thing_in_a_photo_with_colour_is_of_that_colour(ground, colourless):
+    rgb, mask = np.full((80, 80, 3), ground, np.uint8), np.zeros((80, 80), bool)
+    mask[20:60, 20:60] = True
+    rgb[mask] = (90, 90, 90)
+    (found,) = describe(WithColour(), [(rgb, mask)], CALIBRATION)
+    assert found.colourless == colourless
 
 
 def test_of_several_images_the_most_similar_one_counts():
@@ -182,4 +212,4 @@ def test_a_plain_surface_is_one_part_and_a_rich_one_many_up_to_a_limit():
 
 def test_it_moves_to_a_device_whole():
     moved = descriptor(FUR, NOSE).to("meta")
-    assert {part.device.type for part in vars(moved).values()} == {"meta"}
+    assert {part.device.type for part in (moved.features, moved.colours, moved.image)} == {"meta"}
