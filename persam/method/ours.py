@@ -133,7 +133,8 @@ def segment(
     """
 
     def judged(finds: Sequence[Find]) -> list[Find]:
-        crops = _seen(backbone, rgb, finds, calibration)
+        asked = zip(_refined(finds), _verified(finds, backbone, calibration), strict=True)
+        crops = _seen(backbone, rgb, finds, [refined or verified for refined, verified in asked])
         return _verify(_refine(backbone, finds, crops), crops, backbone, calibration, threshold)
 
     alone = judged([_alone(backbone, embedding, concept, calibration) for concept in concepts])
@@ -150,8 +151,8 @@ def segment(
         found = _several(backbone, finer, rgb, closer, first, calibration, max_instances, threshold)
         kept += found[:max_instances] or [first]
     others = [find for find in kept if not any(find is first for first in alone)]
-    refined = _refine(backbone, others, _seen(backbone, rgb, others, calibration))
-    instead = dict(zip(map(id, others), refined, strict=True))
+    crops = _seen(backbone, rgb, others, _refined(others))
+    instead = dict(zip(map(id, others), _refine(backbone, others, crops), strict=True))
     return [instead.get(id(find), find) for find in kept]
 
 
@@ -174,7 +175,8 @@ def _rejoined(
     """The finds; those present with their other side, where both are clearly more similar to the reference together."""
     judged = [find for find in finds if find.present and find.presence is not None and find.presence < rejoin.WHOLE]
     offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
-    verified = _verify(offered, _seen(backbone, rgb, offered, calibration), backbone, calibration, threshold)
+    crops = _seen(backbone, rgb, offered, _verified(offered, backbone, calibration))
+    verified = _verify(offered, crops, backbone, calibration, threshold)
     whole = []
     for find in finds:
         sides = (one for one in verified if one.concept is find.concept)
@@ -205,7 +207,8 @@ def _several(
     for group in (free, within):
         while group and len(kept) < most:
             new = instances.propose(finer, closer, first.concept, group[: instances.ROUND])
-            new = _verify(new, _seen(backbone, rgb, new, calibration), backbone, calibration, threshold)
+            crops = _seen(backbone, rgb, new, _verified(new, backbone, calibration))
+            new = _verify(new, crops, backbone, calibration, threshold)
             offered += new
             kept = instances.choose(first, offered)
             taken = [find for find in kept if find is not first] + instances.rivals(first, offered)
@@ -225,20 +228,26 @@ def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibr
 
 
 def _seen(
-    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], calibration: Calibration
+    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], wanted: Sequence[bool]
 ) -> list[ObjectCrop | None]:
-    """The crop of each find that is refined or judged, encoded as one batch."""
-    can_judge = calibration.presence is not None
-    asked = [
-        find for find in finds if _choices(find.concept).crop_refine or (can_judge and _choices(find.concept).verify)
-    ]
-    crops = encode_objects(backbone, [(rgb, find.inside.cpu().numpy()) for find in asked])
-    seen = dict(zip(map(id, asked), crops, strict=True))
-    return [seen.get(id(find)) for find in finds]
+    """The crop of each find of which it is wanted, encoded as one batch."""
+    shown = [(rgb, find.inside.cpu().numpy()) for find, is_wanted in zip(finds, wanted, strict=True) if is_wanted]
+    crops = iter(encode_objects(backbone, shown))
+    return [next(crops) if is_wanted else None for is_wanted in wanted]
+
+
+def _refined(finds: Sequence[Find]) -> list[bool]:
+    return [_choices(find.concept).crop_refine for find in finds]
+
+
+def _verified(finds: Sequence[Find], backbone: Backbone, calibration: Calibration) -> list[bool]:
+    """Whether each can be judged: with a calibration, of concepts whose recipe verifies."""
+    wanted = [_choices(find.concept).verify for find in finds]
+    return wanted if any(wanted) and is_calibrated(calibration, backbone.name) else [False] * len(wanted)
 
 
 def _refine(backbone: Backbone, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
-    asked = [crop if _choices(find.concept).crop_refine else None for find, crop in zip(finds, crops, strict=True)]
+    asked = [crop if is_refined else None for crop, is_refined in zip(crops, _refined(finds), strict=True)]
     points = [find.prior.points_xy[0] for find in finds]
     masks = refine_in_crops(backbone, [find.mask for find in finds], asked, points)
     return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
@@ -251,20 +260,18 @@ def _verify(
     calibration: Calibration,
     threshold: float,
 ) -> list[Find]:
-    """Presence of what can be judged: with a calibration, of concepts whose recipe verifies.
+    """Presence of what can be judged.
 
     crops: of each find; None for an empty mask.
 
     Raises:
         ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
     """
-    wanted = [_choices(find.concept).verify for find in finds]
-    can_judge = any(wanted) and is_calibrated(calibration, backbone.name)
     verified = []
-    for find, crop, is_judged in zip(finds, crops, wanted, strict=True):
+    for find, crop, is_judged in zip(finds, crops, _verified(finds, backbone, calibration), strict=True):
         mask = find.inside.cpu().numpy()
         presence = evidence = None
-        if is_judged and can_judge:
+        if is_judged:
             seen = descriptor_of(crop, mask, calibration) if crop is not None and mask.any() else None
             presence, evidence = _judged(find.concept, seen, backbone, calibration)
         present = bool(mask.any()) and (presence is None or presence >= threshold)

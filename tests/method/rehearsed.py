@@ -34,7 +34,7 @@ def answer(*scores: float, masks: Sequence[Tensor] = (EVERYTHING, WHOLE, PART, S
 class Rehearsed:
     """Gives the answers in turn, the last one for ever after, and remembers what it was asked."""
 
-    name, fingerprint, device = "rehearsed", "0", torch.device("cpu")
+    name, fingerprint, device, input_size = "rehearsed", "0", torch.device("cpu"), SIDE
 
     def __init__(self, *answers: Answer):
         self.answers = list(answers)

@@ -21,7 +21,7 @@ class Bright:
     else, in the upper left corner.
     """
 
-    name, fingerprint, device = "bright", "0", torch.device("cpu")
+    name, fingerprint, device, input_size = "bright", "0", torch.device("cpu"), INPUT
 
     def __init__(self, *, shift: int = 0, other: tuple[int, ...] = ()):
         self.shift, self.other, self.batches, self.asked = shift, other, [], []
