@@ -35,7 +35,7 @@ def load(
         calibration: of the model, or its file; None takes that of an exported model's folder, else the package's or
             the one that `persam eval calibrate` left.
         threshold: the presence, 0..1, from which on an object counts as present.
-        base: what a LoRA file such as SAMed's belongs to; without it, the named SAM of the same width.
+        base: what a LoRA file such as SAMed's or a SAM-Adapter was trained on; without it, the named SAM of its width.
         pixels: how pixels reach the encoder: `sam` by Meta's mean and deviation, `unit` as 0 to 1 (MedSAM's training);
             by default what the file says, else `sam`.
 

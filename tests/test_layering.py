@@ -45,7 +45,7 @@ FILES = {
         {"backbone"},
         {"crop", "image_encoder", "nano", "wrapped"},
         {"vit"},
-        {"tiny_vit", "lora", "peers", "onnx_graph"},
+        {"tiny_vit", "lora", "sam_adapter", "med_sa", "peers", "onnx_graph"},
         {"onnx_backbone"},
         {"load", "onnx_export"},
         {"video_model"},

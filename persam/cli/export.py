@@ -22,7 +22,7 @@ def export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", required=True, type=Path, metavar="DIR", help="a new or an empty folder for the model"
     )
-    command.add_argument("--base", metavar="MODEL", help="what a LoRA file given as MODEL belongs to")
+    command.add_argument("--base", metavar="MODEL", help="what a LoRA or SAM-Adapter given as MODEL was trained on")
     command.add_argument(
         "--pixels",
         choices=("sam", "unit"),

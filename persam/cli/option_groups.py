@@ -66,7 +66,7 @@ def network_options(command: argparse.ArgumentParser, *, model_help: str = "") -
         help=f"nano (bundled, the default{model_help}), vit_t, vit_b, vit_l, vit_h, the path of a SAM checkpoint, or "
         "the folder of an exported model",
     )
-    command.add_argument("--base", metavar="MODEL", help="what the LoRA file given as --model belongs to")
+    command.add_argument("--base", metavar="MODEL", help="what the LoRA or SAM-Adapter given as --model was trained on")
     command.add_argument(
         "--pixels",
         choices=("sam", "unit"),

@@ -93,7 +93,7 @@ class Block(nn.Module):
     def _over_all(self, x: Float[Tensor, "b h w c"]) -> Iterator[Float[Tensor, "b _ w c"]]:
         mixed = self.attn(self.norm1(x))
         for rows in parts(int(x.shape[1]), _row_bytes(x), x.device):
-            yield x[:, rows] + self.attn.proj(mixed[:, rows])
+            yield x[:, rows] + self._out(mixed[:, rows])
 
     def _in_windows(self, x: Float[Tensor, "b h w c"]) -> Iterator[Float[Tensor, "b _ w c"]]:
         """Some rows of windows at a time."""
@@ -101,13 +101,20 @@ class Block(nn.Module):
         height, width = (int(extent) for extent in x.shape[1:3])  # of tensors while it is traced
         for bands in parts(-(-height // size), size * _row_bytes(x), x.device):
             rows = x[:, size * bands.start : size * bands.stop]
-            # zeros, not masked out: patches of the padding are attended to, as in the published model
-            padded = F.pad(self.norm1(rows), (0, 0, 0, -width % size, 0, -int(rows.shape[1]) % size))
+            padded = self._normed(rows, (0, 0, 0, -width % size, 0, -int(rows.shape[1]) % size))
             grid = padded.unflatten(2, (-1, size)).unflatten(1, (-1, size))  # b bands size columns size c
             windows = (-1, int(grid.shape[1]), int(grid.shape[3]))
             mixed = self.attn(grid.transpose(2, 3).flatten(0, 2)).unflatten(0, windows)
             back = mixed.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, : rows.shape[1], :width]
-            yield rows + self.attn.proj(back)
+            yield rows + self._out(back)
+
+    def _normed(self, x: Float[Tensor, "b h w c"], padding: tuple[int, ...]) -> Float[Tensor, "b hp wp c"]:
+        # zeros, not masked out: patches of the padding are attended to, as in the published model
+        return F.pad(self.norm1(x), padding)
+
+    def _out(self, mixed: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h w c"]:
+        """What attention adds, from what every patch took."""
+        return self.attn.proj(mixed)
 
     def _then_mlp(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h w c"]:
         return x + self.mlp(self.norm2(x))

@@ -1,7 +1,8 @@
 """The models behind one protocol: encode images once, answer prompts many times.
 
-A further kind of model is a module with `SIGNATURE` (a tensor name that tells its files) and `from_tensors`, a place in
-`KINDS`, and, where it has a name, a line in `persam.sam.sources.TABLE`.
+A further kind of model is a module with `SIGNATURE` (how tensor names begin that tell its files) and `from_tensors`, a
+place in `KINDS`, and, where it has a name, a line in `persam.sam.sources.TABLE`. Files that lack what only the SAM has
+that they were trained on are in `ON_A_BASE`: their module has `base_name`, `merge` and `PIXELS` too.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,14 @@ from typing import Literal
 import torch
 
 from persam.errors import PerSAMError, WeightsError
-from persam.sam import lora, nano, tiny_vit, vit, weights
+from persam.sam import lora, med_sa, nano, sam_adapter, tiny_vit, vit, weights
 from persam.sam.backbone import SamBackbone
 from persam.sam.checkpoint import fingerprint, read
 from persam.sam.onnx_backbone import OnnxBackbone
 from persam.sam.plain import plain_torch
 
-KINDS = (vit, tiny_vit, nano)
+KINDS = (sam_adapter, med_sa, vit, tiny_vit, nano)  # those of a plain ViT after those that add to it
+ON_A_BASE = {lora.SIGNATURE: lora, sam_adapter.WITHOUT_PROMPTS: sam_adapter}
 OTHER_KINDS = {
     "vision_encoder.": "it is in the transformers library's layout",
     "image_encoder.trunk.": "it is a SAM 2",
@@ -46,12 +48,14 @@ def load_backbone(
         >>> load_backbone("vit_b")                                       # fetched once, checksum verified
         >>> load_backbone("medsam_vit_b.pth", pixels="unit")             # a fine-tuned SAM, as it was saved
         >>> load_backbone("epoch_159.pth", base="sam_vit_b_01ec64.pth")  # SAMed's LoRA on top of its base
+        >>> load_backbone("best_dice_checkpoint.pth")                    # Med-SA: its adapters are part of the file
 
     Args:
         name_or_path: a name of `persam weights list`; or a file: a whole SAM in Segment Anything's layout, of any
-            ViT size, a MobileSAM, or SAMed's LoRA; or a folder that `persam export` wrote, which runs on the CPU.
+            ViT size, a MobileSAM, a Med-SA, a SAM-Adapter, or SAMed's LoRA; or a folder that `persam export` wrote,
+            which runs on the CPU.
         device: `auto` takes CUDA, then Apple's MPS, then the CPU; or as PyTorch names it.
-        base: what a LoRA file belongs to; without it, the named SAM of the same width.
+        base: what a LoRA file or a SAM-Adapter was trained on; without it, the named SAM of the same width.
         pixels: how pixels reach the encoder. `sam`: by Meta's mean and deviation. `unit`: as 0 to 1, which MedSAM's
             training used and its file does not tell. By default what the file says, else `unit` for SAMed, else `sam`.
 
@@ -66,11 +70,14 @@ def load_backbone(
     file = _file(name_or_path)
     try:
         tensors = read(file, is_checked=name_or_path in weights.TABLE)
-        if lora.SIGNATURE in tensors:
-            base_file = _file(lora.base_name(tensors) if base is None else base)
-            tensors, pixels = lora.merge(read(base_file), tensors), pixels or "unit"
+        part = next((kind for name, kind in ON_A_BASE.items() if name in tensors), None)
+        if part is not None:
+            base_file = _file(part.base_name(tensors) if base is None else base)
+            tensors, pixels = part.merge(read(base_file), tensors), pixels or part.PIXELS
         elif base is not None:
-            raise WeightsError("this is a whole model, and a base goes with a LoRA file. Leave the base out.")
+            raise WeightsError(
+                "this is a whole model, and a base goes with a LoRA file or a SAM-Adapter. Leave the base out."
+            )
         model = _kind_of(tensors).from_tensors(tensors)
     except WeightsError as error:
         raise error if str(file) in str(error) else WeightsError(f"{file}: {error}") from error
@@ -132,7 +139,7 @@ def _is_path(text: str) -> bool:
 
 def _kind_of(tensors: Mapping[str, torch.Tensor]) -> ModuleType:
     for kind in KINDS:
-        if kind.SIGNATURE in tensors:
+        if any(name.startswith(kind.SIGNATURE) for name in tensors):
             return kind
     names = sorted(tensors)
     told = next((why for start, why in OTHER_KINDS.items() if any(name.startswith(start) for name in names)), None)

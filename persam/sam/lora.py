@@ -19,10 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from persam.errors import WeightsError
-from persam.sam.vit import SIZES, sizes_of
+from persam.sam.vit import name_of_width, sizes_of
 
 SIGNATURE = "w_a_000"
 
+PIXELS = "unit"
 INPUT_SIZE = 512
 DECODER_PAIRS = {
     "sa": "self_attn",
@@ -39,12 +40,7 @@ def base_name(lora: Mapping[str, Tensor]) -> str:
     Raises:
         WeightsError: no named SAM is that wide.
     """
-    width = lora[SIGNATURE].shape[1]
-    for name, sizes in SIZES.items():
-        if sizes.width == width:
-            return name
-    known = ", ".join(f"{name} {sizes.width}" for name, sizes in SIZES.items())
-    raise WeightsError(f"its LoRA pairs are {width} wide, and no named SAM is ({known}). Give the base model's file.")
+    return name_of_width(lora[SIGNATURE].shape[1])
 
 
 def merge(base: Mapping[str, Tensor], lora: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -92,6 +92,19 @@ def build(sizes: Sizes) -> Sam:
     return Sam(encoder, input_size=sizes.input_size, stride=sizes.patch).eval()
 
 
+def name_of_width(width: int) -> str:
+    """The named SAM of this width.
+
+    Raises:
+        WeightsError: no named SAM is that wide.
+    """
+    for name, sizes in SIZES.items():
+        if sizes.width == width:
+            return name
+    known = ", ".join(f"{name} {sizes.width}" for name, sizes in SIZES.items())
+    raise WeightsError(f"it is {width} wide, and no named SAM is ({known}). Give the base model's file as `base`.")
+
+
 def from_tensors(tensors: Mapping[str, Tensor]) -> Sam:
     """The SAM that these tensors are the weights of.
 
@@ -124,6 +137,9 @@ def sizes_of(tensors: Mapping[str, Tensor]) -> Sizes:
             raise WeightsError(f"no {key}: these are not the weights of a whole SAM image encoder")
         return tuple(tensors[key].shape)
 
+    if (kernel := len(shape("patch_embed.proj.weight"))) != 4:
+        told = "it is a 3D model, made for volumes" if kernel == 5 else "its patch embedding is no convolution"
+        raise WeightsError(f"{told}, and no SAM for images. Give a SAM that takes images.")
     width, _, patch, _ = shape("patch_embed.proj.weight")
     grid = shape("pos_embed")[1]
     blocks = {int(name.split(".")[2]) for name in tensors if name.startswith("image_encoder.blocks.")}

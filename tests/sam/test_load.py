@@ -75,7 +75,7 @@ def test_half_precision_is_used_as_float32(tmp_path, plain):
     assert backbone.fingerprint != plain.fingerprint  # its values are rounded
 
 
-@pytest.mark.parametrize("flavour", ["vit_t", "nano"])
+@pytest.mark.parametrize("flavour", ["vit_t", "sam_adapter", "med_sa", "nano"])
 def test_other_kinds_are_told_by_their_tensors(flavour, tmp_path):
     whole = network(flavour)
     backbone = load_backbone(str(saved(whole.state_dict(), tmp_path / "any.pt")), device="cpu")

@@ -51,3 +51,9 @@ def test_a_file_without_positions_is_no_sam():
     cut = {name: value for name, value in tensors().items() if "rel_pos" not in name}
     with pytest.raises(WeightsError, match=r"no image_encoder\.blocks\.0\.attn\.rel_pos_h"):
         vit.from_tensors(cut)
+
+
+def test_a_network_for_volumes_is_named():
+    deep = tensors() | {vit.SIGNATURE: torch.zeros(32, 3, 16, 16, 16)}
+    with pytest.raises(WeightsError, match="it is a 3D model, made for volumes, and no SAM for images"):
+        vit.from_tensors(deep)
