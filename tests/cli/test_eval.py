@@ -83,7 +83,7 @@ def test_changes_are_chosen_and_each_has_a_row_and_an_object_is_learned_once(per
     accepted, refused = ([float(row.split()[title]) for row in rows] for title in (7, 6))
     assert (accepted[:3], refused[:3]) == ([100, 100, 0], [100, 100, 0])  # red and blue change places
     assert colours.batches[:2] == [1, 1]  # a reference and a crop of it, and then no other one for three changes
-    assert len(colours.batches) == 2 * (2 + 3 * 6 * 3)
+    assert len(colours.batches) == 2 * (2 + 3 * 6 * 2)  # a photo, and a crop of what is found
 
 
 @pytest.mark.usefixtures("data", "no_model")
