@@ -100,7 +100,7 @@ FILES = {
         {"cache", "bench_rows"},
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
         {"marks"},
-        {"dreambooth_prepare", "dreambooth_score", "export"},
+        {"asked", "dreambooth_prepare", "dreambooth_score", "export"},
         {"dreambooth_train"},
         {"dreambooth", "bench", "bench_speed", "track_options", "cluster"},
         {"arguments", "table"},

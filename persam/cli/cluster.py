@@ -3,20 +3,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from persam.cli.marks import counter_examples_of, learned, learned_each, read_each_of, references_of
-from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
-from persam.cli.shell import load_concepts, load_model, load_model_of, one_line, say
+from persam.cli.asked import asked_of
+from persam.cli.settings import settings_of
+from persam.cli.shell import one_line, say
 from persam.cli.streams import printable
 from persam.errors import PerSAMError
-
-if TYPE_CHECKING:
-    from persam.method.concept import Concept
-    from persam.model import PerSAM
 
 DEVICES = ("auto", "cpu", "cuda")
 ONLY_HERE = {
@@ -72,12 +66,11 @@ def segment(options: argparse.Namespace) -> int:
     here = argparse.Namespace(**{**vars(options), "device": "cpu"})  # workers put the model on their own
     workers = job.Workers(options.workers, options.device, job.BLOCK if options.block is None else options.block)
     photos = photos_of(options.inputs if options.concepts else options.inputs[2:], recursive=options.recursive)
-    names, words, learn = _asked(here)
-    words |= {"threshold": options.threshold}
-    now = job.manifest_of(settings_of(words), names, options.max_instances, options.mask_files)
+    asked = asked_of(here)
+    now = job.manifest_of(settings_of(asked.words), asked.names, options.max_instances, options.mask_files)
     job.check(options.output, now, options.existing)
     job.connect(quiet=True)
-    model, concepts = learn()
+    model, concepts = asked.learn()
     blocks = job.run(
         photos,
         concepts,
@@ -87,48 +80,15 @@ def segment(options: argparse.Namespace) -> int:
         workers=workers,
         mask_files=options.mask_files,
         existing=options.existing,
-        settings=settings_of(words, model),
+        settings=settings_of(asked.words, model),
     )
     searched = _tell(blocks, len(photos), as_json=options.json)
     whole = summary(options.output)
-    counts = ", ".join(f"{name!r} in {whole.found.get(name, 0)}" for name in names)
+    counts = ", ".join(f"{name!r} in {whole.found.get(name, 0)}" for name in asked.names)
     before = f", {whole.photos - searched} of them finished before" if whole.photos > searched else ""
     unusable = f", {whole.failed} could not be used" if whole.failed else ""
     say(f"found {counts} of {whole.photos} photos{before}{unusable}; results are in {options.output}")
     return 2 if whole.failed else 0
-
-
-def _asked(
-    options: argparse.Namespace,
-) -> "tuple[list[str], dict[str, Any], Callable[[], tuple[PerSAM, list[Concept]]]]":
-    """Names of what is looked for, what the manifest says of it, and what loads the model and learns it.
-
-    Photos, masks and concepts are read here: a wrong one is noticed before a model of gigabytes is fetched.
-    """
-    words: dict[str, Any] = {"recipe": options.recipe or "persam"}
-    if options.concepts:
-        known = load_concepts(options.concepts)
-        words |= {"recipe": [one.recipe.name for one in known], "learned": digests_of_files(options.concepts)}
-        return [one.name for one in known], words, lambda: (load_model_of(options, known[0]), known)
-    if options.each:
-        rgb, masks = read_each_of(*options.inputs[:2])
-        words |= {"learned": digest_of_marks((rgb, mask) for mask in masks.values())}
-
-        def learn_each() -> "tuple[PerSAM, list[Concept]]":
-            model = load_model(options)
-            return model, learned_each(model, rgb, masks)
-
-        return list(masks), words, learn_each
-    name = Path(options.inputs[0]).stem
-    references, others = references_of(options, options.inputs[:2]), counter_examples_of(options)
-    words |= {"learned": digest_of_marks(references)}
-    words |= {"not_this": digest_of_marks(others)} if others else {}
-
-    def learn() -> "tuple[PerSAM, list[Concept]]":
-        model = load_model(options)
-        return model, [learned(model, references, name, others)]
-
-    return [name], words, learn
 
 
 def _tell(blocks: Any, photos: int, *, as_json: bool) -> int:

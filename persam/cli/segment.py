@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persam.cli import cluster
+from persam.cli.asked import asked_of
 from persam.cli.marks import (
     check_mask_words,
     counter_examples_of,
@@ -20,13 +21,11 @@ from persam.cli.marks import (
     references_of,
     words_of_not,
 )
-from persam.cli.settings import digest_of_marks, digests_of_files, settings_of
+from persam.cli.settings import settings_of
 from persam.cli.shell import (
     check_concept_file,
     files_of,
-    load_concepts,
     load_model,
-    load_model_of,
     make_writable,
     one_line,
     say,
@@ -60,30 +59,10 @@ def segment(options: argparse.Namespace) -> int:
         return cluster.segment(options)
     # nothing is read yet, but a folder that is not there is noticed
     album = _without_results(list(iter_targets(targets, recursive=options.recursive)), options.output)
-    words: dict[str, Any] = {"threshold": options.threshold}
-    if options.concepts:
-        concepts = load_concepts(options.concepts)
-        folder = _folder(options, [one.name for one in concepts], options.concepts)
-        words |= {"recipe": [one.recipe.name for one in concepts], "learned": digests_of_files(options.concepts)}
-        _prepare(folder, words, album)
-        model = load_model_of(options, concepts[0])
-    elif options.each:
-        rgb, masks = read_each_of(*options.inputs[:2])
-        folder = _folder(options, list(masks), options.inputs[:2])
-        learned_from = digest_of_marks((rgb, mask) for mask in masks.values())
-        words |= {"recipe": options.recipe or "persam", "learned": learned_from}
-        _prepare(folder, words, album)
-        model = load_model(options)
-        concepts = learned_each(model, rgb, masks)
-    else:
-        name = Path(options.inputs[0]).stem
-        folder = _folder(options, [name], [*options.inputs[:2], *words_of_not(options)])
-        references, others = references_of(options, options.inputs[:2]), counter_examples_of(options)
-        words |= {"recipe": options.recipe or "persam", "learned": digest_of_marks(references)}
-        words |= {"not_this": digest_of_marks(others)} if others else {}
-        _prepare(folder, words, album)
-        model = load_model(options)
-        concepts = [learned(model, references, name, others)]
+    asked = asked_of(options)
+    folder = _folder(options, asked.names, asked.files)
+    _prepare(folder, asked.words, album)
+    model, concepts = asked.learn()
     most = options.max_instances
     model.segment((), concepts, max_instances=most)  # what cannot be searched is said before results are begun
 
@@ -93,7 +72,7 @@ def segment(options: argparse.Namespace) -> int:
         return batches.search(model, photos, concepts, max_instances=most, hold=folder.overlays)
 
     kept: list[Record] = []
-    folder = replace(folder, settings=settings_of(words, model))
+    folder = replace(folder, settings=settings_of(asked.words, model))
     printer = Printer("image", [str(target.source) for target in album], as_json=options.json)
     records = folder.search_all(album, engine, behind=batches.photos_at_once(model.backbone), kept=kept.extend)
     return _tell(records, kept, folder, len(album), printer)
