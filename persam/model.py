@@ -207,6 +207,10 @@ class PerSAM:
 
         return map(result, iter_targets(targets))  # unlike a generator, it goes on after an error
 
+    def with_backbone(self, backbone: Backbone) -> "PerSAM":
+        """The same recipe, calibration and threshold on a backbone of the same features, such as a wrapped one."""
+        return PerSAM(backbone, recipe=self.recipe, calibration=self.calibration, threshold=self.threshold)
+
     @torch.inference_mode()
     @plain_torch()
     def find(

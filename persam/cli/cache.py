@@ -49,7 +49,6 @@ def cache_of(options: argparse.Namespace) -> "Callable[[PerSAM], PerSAM]":
     def with_cache(model: "PerSAM") -> "PerSAM":
         from persam.engines.embedding_cache import CachedBackbone
 
-        model.backbone = CachedBackbone(model.backbone, store)
-        return model
+        return model.with_backbone(CachedBackbone(model.backbone, store))
 
     return with_cache

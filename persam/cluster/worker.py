@@ -4,9 +4,7 @@ import json
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from persam.cluster.rows import Row, rows_of, table_of, to_parquet
 from persam.cluster.store import MASKS, Store
 from persam.errors import ImageError, OutputError
 from persam.io import manifest, write
+from persam.io.background import in_background
 from persam.io.names import file_part
 from persam.io.results import ImageResult, Segmentation
 from persam.sam import malloc
@@ -170,14 +169,9 @@ def _photos(batch: "pa.Table") -> list[str]:
 
 def _read_ahead(photos: Iterable[str]) -> Iterator[UInt8[Array, "h w 3"] | ImageError]:
     """The pixels of each, or why they cannot be read; the next few are on their way meanwhile."""
-    with ThreadPoolExecutor(READ_AHEAD) as threads:
-        coming: deque[Future[UInt8[Array, "h w 3"] | ImageError]] = deque()
-        for photo in photos:
-            coming.append(threads.submit(_read, photo))
-            if len(coming) > READ_AHEAD:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+    reads = (partial(_read, photo) for photo in photos)
+    for read in in_background(reads, ahead=READ_AHEAD, threads=READ_AHEAD):
+        yield read.result()
 
 
 def _read(photo: str) -> UInt8[Array, "h w 3"] | ImageError:

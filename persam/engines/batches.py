@@ -62,12 +62,7 @@ def search(
     count = photos_at_once(model.backbone) if at_once is None else at_once
     if count < 1:
         raise PerSAMError(f"{count} photos at once find nothing: give 1 or more.")
-    shared = PerSAM(
-        LockstepBackbone(model.backbone),
-        recipe=model.recipe,
-        calibration=model.calibration,
-        threshold=model.threshold,
-    )
+    shared = model.with_backbone(LockstepBackbone(model.backbone))
     shared.segment((), concepts, max_instances=max_instances)  # what cannot be searched is said at once
 
     def ask(target: Target) -> ImageResult:

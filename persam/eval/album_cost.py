@@ -140,8 +140,8 @@ def _rows(
 ) -> Iterator[AlbumCost]:
     concept = model.learn(examples / "photos" / f"{PICTURE}.jpg", examples / "truth" / f"{PICTURE}_{thing}.png")
     clock, some = _Clock(), files[:BARE]
-    timed = _with_backbone(model, _TimedBackbone(model.backbone, clock))
-    measured = timed if store is None else _with_backbone(model, CachedBackbone(timed.backbone, store))
+    timed = model.with_backbone(_TimedBackbone(model.backbone, clock))
+    measured = timed if store is None else model.with_backbone(CachedBackbone(timed.backbone, store))
     alone, sides = [_bare(model, concept, some)], []
 
     def read(target: Target) -> Callable[[], UInt8[Array, "h w 3"]]:
@@ -195,7 +195,7 @@ def _bare(model: PerSAM, concept: Concept, files: list[Path]) -> tuple[float, fl
     """Seconds of a photo in memory: of encoding it by itself, of searching it, and of the encodings in the search."""
     photos = [target.read() for target in iter_targets(files)]
     clock = _Clock()
-    timed = _with_backbone(model, _TimedBackbone(model.backbone, clock))
+    timed = model.with_backbone(_TimedBackbone(model.backbone, clock))
     for rgb in photos:
         with clock.of("alone"):
             model.backbone.encode([rgb])
@@ -205,10 +205,6 @@ def _bare(model: PerSAM, concept: Concept, files: list[Path]) -> tuple[float, fl
             pass
     alone, searching, encoding = (clock.seconds[name] / len(photos) for name in ("alone", "searching", "encoding"))
     return alone, searching, encoding
-
-
-def _with_backbone(model: PerSAM, backbone: Any) -> PerSAM:
-    return PerSAM(backbone, recipe=model.recipe, calibration=model.calibration, threshold=model.threshold)
 
 
 def _marked(examples: Path, folder: Path, side_px: int | None) -> Iterator[Path]:
