@@ -84,14 +84,19 @@ def resize_to_input(picture: UInt8[Array, "h w *c"], frame: Frame) -> UInt8[Arra
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def within(hw: tuple[int, int], side: int) -> tuple[int, int]:
+    """The size, or where its longer side is more than `side`, that in proportion to it; at least 1 x 1."""
+    scale = min(1.0, side / max(hw))
+    return max(1, round(hw[0] * scale)), max(1, round(hw[1] * scale))
+
+
 def no_larger(rgb: UInt8[Array, "h w 3"], side: int) -> UInt8[Array, "_ _ 3"]:
     """The image, or where its longer side has more pixels than `side`, a copy scaled down to that, by area."""
     import cv2
 
-    longer = max(rgb.shape[:2])
-    if longer <= side:
+    height, width = within((rgb.shape[0], rgb.shape[1]), side)
+    if (height, width) == rgb.shape[:2]:
         return rgb
-    height, width = (max(1, round(extent * side / longer)) for extent in rgb.shape[:2])
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
 
 

@@ -85,7 +85,7 @@ FILES = {
         {"job"},
     ),
     "eval": (
-        {"changes", "metrics", "ablation"},
+        {"changes", "metrics", "ablation", "peak_memory"},
         {"episodes"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification"},

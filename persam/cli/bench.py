@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from persam.cli.bench_rows import tell
+from persam.cli.bench_rows import examples_option, table_option, tell
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
 
@@ -13,10 +13,8 @@ SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to 
 def track_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--memory", action="store_true", help="instead, the memory that a long clip takes")
     command.add_argument("--frames", type=int, metavar="N", help="(default: 40, with --memory 10,000)")
-    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/track_cost.csv"), help="the table that grows (%(default)s)"
-    )
+    examples_option(command)
+    table_option(command, "track_cost")
     command.set_defaults(recipe=None)
 
 
@@ -50,10 +48,8 @@ def photo_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--recipe", metavar="RECIPE", default="persam", help="of photos (%(default)s)")
     command.add_argument("--repeats", type=int, default=9, metavar="N", help="of each measurement (%(default)s)")
-    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/photo_cost.csv"), help="the table that grows (%(default)s)"
-    )
+    examples_option(command)
+    table_option(command, "photo_cost")
 
 
 def photo(options: argparse.Namespace) -> int:
@@ -92,10 +88,8 @@ def album_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--photos", type=int, default=300, metavar="N", help="(%(default)s)")
     command.add_argument("--side", type=int, metavar="PX", help="scale photos to this longer side (4000: a phone's)")
-    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/album_speed.csv"), help="the table that grows (%(default)s)"
-    )
+    examples_option(command)
+    table_option(command, "album_speed")
     command.set_defaults(recipe=None, way="batches")
 
 
@@ -117,9 +111,7 @@ def album(options: argparse.Namespace) -> int:
 
 def export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=int, default=20, metavar="N", help="of each, whose median counts (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/export_speed.csv"), help="the table that grows (%(default)s)"
-    )
+    table_option(command, "export_speed")
     command.add_argument("--model", help="nano (the default), vit_t, vit_b, vit_l, vit_h, or a checkpoint's path")
     command.set_defaults(recipe=None, base=None, pixels=None, calibration=None, device="cpu")
 
@@ -140,10 +132,8 @@ def cluster_options(command: argparse.ArgumentParser) -> None:
         "--workers", default="1,2", metavar="N,N", help="how many workers, one run each (default: %(default)s)"
     )
     command.add_argument("--block", type=int, default=4, metavar="N", help="photos in a block (default: %(default)s)")
-    command.add_argument("--data", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/cluster_speed.csv"), help="the table that grows (%(default)s)"
-    )
+    examples_option(command)
+    table_option(command, "cluster_speed")
     command.set_defaults(recipe=None)
 
 

@@ -1,5 +1,6 @@
 """What every `persam bench` does with its measurements."""
 
+import argparse
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+RESULTS, EXAMPLES = Path("data/results"), Path("data/examples")
+
+
+def table_option(command: argparse.ArgumentParser, name: str) -> None:
+    """--csv, the table of that name unless another file is given."""
+    default = RESULTS / f"{name}.csv"
+    command.add_argument("--csv", type=Path, default=default, help="the table that grows (%(default)s)")
+
+
+def examples_option(command: argparse.ArgumentParser, flag: str = "--data") -> None:
+    command.add_argument(flag, type=Path, default=EXAMPLES, help="the example photos (%(default)s)")
 
 
 def tell(table: Path, costs: "Iterable[DataclassInstance]") -> None:

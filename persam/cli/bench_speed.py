@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from persam.cli.bench_rows import tell
+from persam.cli.bench_rows import examples_option, table_option, tell
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
 
@@ -22,9 +22,7 @@ def encoder_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--compile", action="store_true", help="ours through torch.compile, which needs a compiler")
     command.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (%(default)s)")
     command.add_argument("--runs", type=int, default=5, metavar="N", help="whose median counts (%(default)s)")
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/encoder_speed.csv"), help="the table that grows (%(default)s)"
-    )
+    table_option(command, "encoder_speed")
 
 
 def encoder(options: argparse.Namespace) -> int:
@@ -47,9 +45,7 @@ def encoder(options: argparse.Namespace) -> int:
 
 
 def tune_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--examples", type=Path, default=Path("data/examples"), help="the example photos (%(default)s)"
-    )
+    examples_option(command, "--examples")
     command.add_argument(
         "--data",
         action="append",
@@ -61,9 +57,7 @@ def tune_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--references", type=int, default=10, metavar="N", help="of each DIR, evenly spread (%(default)s)"
     )
-    command.add_argument(
-        "--csv", type=Path, default=Path("data/results/tune_speed.csv"), help="the table that grows (%(default)s)"
-    )
+    table_option(command, "tune_speed")
     command.set_defaults(recipe=None)
 
 

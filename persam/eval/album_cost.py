@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from persam.engines import batches
 from persam.engines.embedding_cache import CachedBackbone
 from persam.engines.embedding_store import EmbeddingStore
-from persam.eval.cost_rows import peak_mb
+from persam.eval.peak_memory import peak_mb
 from persam.io.album import Target, iter_targets
 from persam.io.folder import Folder
 from persam.io.results import ImageResult

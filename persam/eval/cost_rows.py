@@ -41,12 +41,3 @@ def append(path: Path, cost: "DataclassInstance") -> None:
             writer.writerow({name: f"{v:.4g}" if isinstance(v, float) else v for name, v in values.items()})
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
-
-
-def peak_mb() -> float:
-    """The most memory that this process has held so far, in MiB."""
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

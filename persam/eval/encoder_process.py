@@ -1,7 +1,6 @@
 """The process that measures one encoder: `python -m persam.eval.encoder_process '{"implementation": ...}'`."""
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from persam.eval.encoder_speed import Setting
+from persam.eval.peak_memory import peak_mb
 from persam.sam import malloc, nano, peers, tiny_vit, vit
 from persam.sam.backbone import EncoderMaps
 
@@ -41,7 +41,7 @@ def measure(setting: Setting, features: Path) -> dict[str, Any]:
             finish(device)
             seconds.append((time.perf_counter() - begun) / setting.batch)
         first = (made.features if isinstance(made, EncoderMaps) else made)[:1].float().cpu().clone()
-        peak = peak_mb(device)
+        peak = most_mb(device)
         tflops = matmul_tflops(device, kind)
     torch.save(first, features)
     middle = statistics.median(seconds[1:])
@@ -124,10 +124,10 @@ def finish(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def peak_mb(device: torch.device) -> float:
+def most_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_mb()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from persam.eval.cost_rows import peak_mb
+from persam.eval.peak_memory import peak_mb
 
 Array = np.ndarray[Any, Any]
 PHOTO, REFERENCE, OBJECT = "picnic", "chelsea", "cat"  # a photo with the object, and one to learn it from

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from persam.eval.cost_rows import peak_mb
+from persam.eval.peak_memory import peak_mb
 
 Array = np.ndarray[Any, Any]
 PICTURE, OBJECTS = "picnic", ("cat", "cup")

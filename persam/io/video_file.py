@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from persam.errors import VideoError
+from persam.geometry import within
 from persam.io.images import read_image
 from persam.io.video_contents import Contents, contents_of, import_av, opened
 
@@ -50,9 +51,8 @@ class FrameSize:
     @classmethod
     def of(cls, rgb: UInt8[Array, "h w 3"], max_side: int | None) -> "FrameSize":
         """That of a clip with this first frame, whose longer side becomes at most `max_side`."""
-        height, width = rgb.shape[:2]
-        scale = min(1.0, (max_side or sys.maxsize) / max(height, width))
-        return cls((height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+        hw = (rgb.shape[0], rgb.shape[1])
+        return cls(hw, within(hw, max_side or sys.maxsize))
 
     def fit(self, rgb: UInt8[Array, "h1 w1 3"], name: str) -> UInt8[Array, "h2 w2 3"]:
         """The frame as it is given out, in memory of its own. Raises VideoError for a frame of another size."""

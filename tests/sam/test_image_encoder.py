@@ -1,13 +1,10 @@
 """SAM's image encoder: the features of `segment_anything`'s own, whatever it makes at a time."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
 
-from persam.sam import image_encoder, vit
-from persam.sam._segment_anything import import_modeling
+from persam.sam import image_encoder, peers, vit
 from persam.sam.image_encoder import offsets, parts
 from tests.golden.fill import fill
 from tests.sam.flavours import SMALL
@@ -21,30 +18,9 @@ SIZES = [
 NAMES = ["small", "no padding", "patch 8"]
 
 
-def upstream(sizes: vit.Sizes) -> nn.Module:
-    """The encoder of `segment_anything`, as its builder makes it."""
-    return (
-        import_modeling()
-        .ImageEncoderViT(
-            img_size=sizes.input_size,
-            patch_size=sizes.patch,
-            embed_dim=sizes.width,
-            depth=sizes.depth,
-            num_heads=sizes.heads,
-            mlp_ratio=sizes.mlp_ratio,
-            out_chans=256,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=sizes.window,
-            global_attn_indexes=sizes.global_blocks,
-        )
-        .eval()
-    )
-
-
 def both(sizes: vit.Sizes) -> tuple[nn.Module, nn.Module]:
     """Ours and theirs, with the same weights under the same names."""
-    theirs = upstream(sizes)
+    theirs = peers.segment_anything(sizes)
     weights = fill(theirs.state_dict(), 5)
     for name, value in weights.items():
         if "rel_pos" in name:
