@@ -1,4 +1,4 @@
-"""What to look for: a Concept is learned from reference images without training, and takes some dozen kilobytes."""
+"""What to look for: a Concept is learned from reference images without training. A file takes 100 kilobytes or so."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.io.write import write_bytes
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
-from persam.method.verify import IdentityDescriptor
+from persam.method.verify import TURNS, IdentityDescriptor
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-FORMAT = "persam-concept-3"
-FORMAT_NOT = "persam-concept-4"  # with counter-examples, which a version that does not know them must not leave out
+FORMAT = "persam-concept-5"
+FORMAT_NOT = "persam-concept-6"  # with counter-examples, which a version that does not know them must not leave out
 WORDS = ("name", "backbone", "fingerprint")
 PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 DESCRIPTORS = ("identity", "not_this")
@@ -68,8 +68,8 @@ class Concept:
 
     @property
     def counter_examples(self) -> int:
-        """How many there are."""
-        return 0 if self.not_this is None else len(self.not_this.image.unique())
+        """How many there are; each was described in all turns."""
+        return 0 if self.not_this is None else -(-len(self.not_this.image.unique()) // TURNS)
 
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
@@ -96,7 +96,7 @@ class Concept:
         return hash((self.name, self.recipe, self.backbone, self.fingerprint))
 
     def save(self, path: str | Path) -> Path:
-        """Writes a safetensors file of some dozen kilobytes: numbers and metadata, no image.
+        """Writes a safetensors file of a hundred kilobytes or less for each reference: numbers and metadata, no image.
 
         Raises:
             OutputError: the file cannot be written.
