@@ -8,7 +8,8 @@ def _mask_help(image: str) -> str:
             box:x0,y0,x1,y1           two corners
             "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
             "polygon:x,y;x,y;x,y"     its outline
-            "scribble:x,y;x,y"        a line drawn over it"""
+            "scribble:x,y;x,y"        a line drawn over it
+            propose:N                 a mask of the sheet that `persam propose` draws"""
 
 
 SEGMENT_HELP = f"""\
