@@ -16,16 +16,16 @@ Array = np.ndarray[Any, Any]
 SIDE = 480  # longer side of the picture in pixels, so that a notebook of many results stays small
 
 
-def figure(title: str, draw: Callable[[], UInt8[Array, "h w 3"]], records: Sequence[Mapping[str, Any]]) -> str:
+def figure(title: str, draw: Callable[[], UInt8[Array, "h w 3"]] | None, records: Sequence[Mapping[str, Any]]) -> str:
     """A picture with its title, and a table with a row for each record. Nothing in the texts is taken as HTML.
 
     Args:
         title: above the picture.
-        draw: gives the picture; where that is not possible any more, its error is shown instead.
-        records: as `Segmentation.to_record` gives them; all have the keys of the first.
+        draw: gives the picture; where that is not possible any more, its error is shown instead. None: there is none.
+        records: what to say, by its name; all have the keys of the first.
     """
     try:
-        picture = f'<img src="data:image/jpeg;base64,{_jpeg(draw())}" alt="{escape(title)}">'
+        picture = "" if draw is None else f'<img src="data:image/jpeg;base64,{_jpeg(draw())}" alt="{escape(title)}">'
     except PerSAMError as error:
         picture = f"<p>{escape(str(error))}</p>"
     head = "".join(f"<th>{escape(key)}</th>" for key in (records[0] if records else ()))

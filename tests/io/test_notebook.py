@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from persam.errors import ImageError
+from persam.io import draw
 from persam.io.notebook import SIDE
 from persam.io.results import ImageResult, Segmentation
+from persam.method.concept import Concept
 from tests.colour import RED, colour_model, mask, photo
 
 EVIL = '<script>alert("x")</script>&'
@@ -77,3 +79,14 @@ def test_a_photo_that_was_not_searched_says_why():
 def test_a_photo_of_a_pixel_is_shown(side: int):
     one = ImageResult("dot", (1, side), (), lambda: np.zeros((1, side, 3), np.uint8))
     assert picture_in(one._repr_html_()).shape == (1, side, 3)
+
+
+def test_a_concept_shows_its_reference_and_from_a_file_what_is_known(tmp_path):
+    rex = colour_model().learn([photo(), photo()], [mask(), mask()], name=EVIL)
+    assert repr(rex) == f"Concept({EVIL!r}: recipe persam; model colour; views 2; counter-examples 0; tuned False)"
+    shown = picture_in(rex._repr_html_())
+    assert np.abs(shown.astype(int) - draw.overlay(photo(), mask(), colour=draw.INSIDE).astype(int)).mean() < 6
+    loaded = Concept.load(rex.save(tmp_path / "rex.safetensors"))._repr_html_()
+    assert "<img" not in loaded
+    assert "<script" not in loaded
+    assert "<td>persam</td><td>colour</td><td>2</td><td>0</td><td>no</td>" in loaded
