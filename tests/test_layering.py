@@ -108,8 +108,8 @@ FILES = {
         {"compare", "tables", "instances"},
     ),
     "cli": (
-        {"cache", "bench_rows"},
-        {"texts", "shell", "action", "settings", "streams", "option_groups"},
+        {"cache", "bench_rows", "streams"},
+        {"texts", "shell", "action", "settings", "option_groups"},
         {"marks"},
         {"asked", "dreambooth_prepare", "dreambooth_score", "export"},
         {"dreambooth_train"},
