@@ -82,7 +82,7 @@ def place_of(path: str) -> str:
     path = _readme_of(path)
     if path == HOME:
         return "index.md"
-    if path.startswith(DOCS):
+    if path.startswith(DOCS) and not path.endswith(".py"):
         return path.removeprefix(DOCS)
     as_it_is = path.endswith(".md") or Path(path).suffix in AS_IT_IS
     return COPIES + path + ("" if as_it_is else ".md")

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
         ("docs/how-to.md", "../data/results/eval.csv", "repository/data/results/eval.csv"),
         ("docs/api/dreambooth.md", "../dreambooth.md", "../dreambooth.md"),
         ("README.md", "docs/how-to.md#recipes", "how-to.md#recipes"),
+        ("CONTRIBUTING.md", "docs/hooks.py", "docs/hooks.py.md"),  # beside it, in repository/
         ("README.md", "CHANGELOG.md", "repository/CHANGELOG.md"),
         ("persam/models/NANO.md", "../../docs/limits.md", "../../../limits.md"),
         ("persam/models/NANO.md", "../../README.md#models", "../../../index.md#models"),
