@@ -10,16 +10,17 @@ from jaxtyping import UInt8
 
 from persam.errors import CalibrationError, ConceptError, MaskError, PerSAMError
 from persam.geometry import no_larger
-from persam.io.album import Target, iter_targets
+from persam.io.album import Target, iter_targets, one_target
 from persam.io.images import read_image
 from persam.io.masks import object_name, read_labels
 from persam.io.results import ImageResult
-from persam.method import official, ours
+from persam.method import official, ours, proposals
 from persam.method.calibration import Calibration, calibration_of
 from persam.method.concept import Concept, Reference, check_apart, checked_name, owned
 from persam.method.find import Find, result_of
-from persam.method.prompts import reference_mask
+from persam.method.prompt_masks import reference_mask
 from persam.method.recipes import OFFICIAL_PERSAM_F, PERSAM, AnyRecipe, OfficialRecipe, Recipe, find
+from persam.method.references import counter_pairs, paired
 from persam.sam.backbone import Backbone
 from persam.sam.memory import as_out_of_memory
 from persam.sam.plain import plain_torch
@@ -90,19 +91,9 @@ class PerSAM:
             ConceptError: the name is not text.
             PerSAMError: there are counter-examples, and the recipe verifies nothing or the model is not calibrated.
         """
-        photos, marks, called = _listed(images), _listed(masks), checked_name(name)
-        if len(photos) != len(marks) or not photos:
-            if marks and all(isinstance(mark, int | float) for mark in marks):
-                told = ", ".join(f"{mark:g}" for mark in marks[:4])
-                raise MaskError(
-                    f"a list of numbers is no mask. For a box write persam.Box({told}) or "
-                    f'"box:{told.replace(" ", "")}", for points persam.Points(((x, y), ...)).'
-                )
-            raise MaskError(
-                f"{_counted(len(photos), 'reference photo')} came with {_counted(len(marks), 'mask')}: "
-                "give one mask a photo."
-            )
-        others = _pairs(not_this)
+        called = checked_name(name)
+        photos, marks = paired(images, masks)
+        others = counter_pairs(not_this)
         photos, marks = [*photos, *(photo for photo, _ in others)], [*marks, *(mark for _, mark in others)]
         pixels = [read_image(photo) for photo in photos]
         embedding = self.backbone.encode(pixels)
@@ -207,6 +198,34 @@ class PerSAM:
 
         return map(result, iter_targets(targets))  # unlike a generator, it goes on after an error
 
+    @torch.inference_mode()
+    @plain_torch()
+    @as_out_of_memory("proposing masks")
+    def propose(
+        self, image: Any, *, points: int | None = None, crops: bool = False, max_side: int | None = None
+    ) -> ImageResult:
+        """Everything in an image that may be a thing: SAM's automatic masks, which may overlap, the best first.
+
+        The mask called "proposal 7" is what `propose:7` means where a mask of the same image is asked for, with the
+        default number of points.
+
+        Args:
+            image: as for `read_image`.
+            points: of the grid along the image's longer side; 16 when None.
+            crops: whether four overlapping crops are looked at too, for what is small. That follows after the rest.
+            max_side: the result is of a copy whose longer side has no more pixels; a mask takes a byte a pixel.
+
+        Raises:
+            ImageError: the image cannot be read, or is not one image.
+            PerSAMError: the number of points is not in 1..64.
+        """
+        if points is not None and not 1 <= points <= 64:
+            raise PerSAMError(f"a grid of proposals has 1 to 64 points along the longer side, and not {points}.")
+        target = one_target(image)
+        rgb = target.read()
+        found = proposals.propose(self.backbone, self.backbone.encode([rgb]), rgb=rgb if crops else None, points=points)
+        return proposals.result_of(target, rgb, found, max_side)
+
     def with_backbone(self, backbone: Backbone) -> "PerSAM":
         """The same recipe, calibration and threshold on a backbone of the same features, such as a wrapped one."""
         return PerSAM(backbone, recipe=self.recipe, calibration=self.calibration, threshold=self.threshold)
@@ -244,7 +263,8 @@ class PerSAM:
             return result_of(target, rgb, finds)
 
     def _reference(self, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding, mark: Any, image: Any) -> Reference:
-        return Reference(rgb, embedding, reference_mask(mark, self.backbone, embedding, photo=image, **_named(image)))
+        mask = reference_mask(mark, self.backbone, embedding, photo=image, rgb=rgb, **_named(image))
+        return Reference(rgb, embedding, mask)
 
     def _learn(
         self,
@@ -263,17 +283,3 @@ class PerSAM:
 def _named(image: Any) -> dict[str, str]:
     """What messages about its mask call an image, where it has a path."""
     return {"image_name": str(image)} if isinstance(image, str | Path) else {}
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _pairs(not_this: Any) -> list[tuple[Any, Any]]:
-    if not isinstance(not_this, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in not_this):
-        raise MaskError("not_this is a list of pairs, a photo and a mask each: not_this=[(photo, mask)].")
-    return [(photo, mark) for photo, mark in not_this]
-
-
-def _listed(values: Any) -> Sequence[Any]:
-    return values if isinstance(values, list | tuple) else [values]

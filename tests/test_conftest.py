@@ -54,6 +54,19 @@ def test_a_test_that_needs_shared_files_is_listed_where_they_are_not(
     result.stdout.fnmatch_lines(["*1 not run: PERSAM_SHARED is not set*", "*::test_against_shared_files"])
 
 
+@pytest.mark.slow
+def test_it_is_listed_once_where_several_processes_share_the_tests(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("PERSAM_SHARED", raising=False)
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(TWO_TESTS)
+    result = pytester.runpytest_subprocess("-n", "2")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*1 not run: PERSAM_SHARED is not set*", "*::test_against_shared_files"])
+    assert result.stdout.str().count("::test_against_shared_files") == 1
+
+
 def test_a_wrong_folder_of_shared_files_is_an_error(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PERSAM_SHARED", str(pytester.path / "missing"))
     pytester.makeconftest(CONFTEST)

@@ -7,6 +7,7 @@ import pytest
 from persam.errors import NotCalibratedWarning
 from persam.method import calibration
 from persam.method.recipes import PERSAM, Recipe
+from persam.method.verify import TURNS
 from persam.model import PerSAM
 from tests.colour import BLUE, CALIBRATION, GREEN, GREY, RED, ColourBackbone, colour_model, mask, photo
 from tests.test_instances import SQUARES, colourful, squares
@@ -114,11 +115,12 @@ def test_a_backbone_without_a_calibration_pays_for_no_verification(monkeypatch):
 
 @pytest.mark.parametrize(
     ("recipe", "steps"),
-    [(PERSAM, 1), (Recipe("tuned", tune=True), 1), (COARSE, 1), (BLIND, 0)] + [(name, 0) for name in OFFICIAL],
+    [(PERSAM, TURNS), (Recipe("tuned", tune=True), TURNS), (COARSE, TURNS), (BLIND, 0)]
+    + [(name, 0) for name in OFFICIAL],
     ids=str,
 )
 @pytest.mark.usefixtures("quick_fit")
-def test_learning_costs_a_batch_of_references_and_one_of_their_crops(recipe, steps):
+def test_learning_costs_a_batch_of_references_and_one_of_their_crops_in_each_turn(recipe, steps):
     model = colour_model(recipe=recipe)
     model.learn(photo(), mask())
     assert model.backbone.batches == [1] + steps * [1]
@@ -127,7 +129,7 @@ def test_learning_costs_a_batch_of_references_and_one_of_their_crops(recipe, ste
     assert model.backbone.batches == [3] + steps * [3]
 
 
-@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, 1), (BLIND, 0), ("official_persam", 0)], ids=str)
+@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, TURNS), (BLIND, 0), ("official_persam", 0)], ids=str)
 def test_several_objects_of_one_reference_cost_one_encoding_of_it(recipe, steps):
     model = colour_model(recipe=recipe)
     model.learn_each(colourful(), [mask(at_xyxy=place) for place in SQUARES])

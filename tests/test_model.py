@@ -10,6 +10,7 @@ from PIL import Image
 from persam.errors import ConceptError, ImageError, MaskError, OutOfMemoryError, PerSAMError
 from persam.method.concept import Concept
 from persam.method.recipes import OFFICIAL_PERSAM_F, RECIPES, Recipe
+from persam.method.verify import TURNS
 from persam.model import PerSAM
 from tests.colour import BLUE, GREEN, RED, ColourBackbone, colour_model, mask, photo
 
@@ -91,7 +92,7 @@ def test_k_shot_is_lists_of_images_and_masks_in_their_order(model):
         np.testing.assert_array_equal(reference.mask, truth)
         np.testing.assert_array_equal(reference.rgb, rgb)
         assert torch.equal(reference.embedding.features, ColourBackbone().encode([rgb]).features)
-    assert concept.identity.image.unique().tolist() == [0, 1, 2]
+    assert concept.identity.image.unique().tolist() == list(range(3 * TURNS))
     (found,) = model.segment(photo(at_xyxy=(20, 20, 27, 27)), concept)
     assert found.box_xyxy == (20, 20, 27, 27)
     assert len(model.learn((photo(), photo()), (mask(), mask())).references) == 2

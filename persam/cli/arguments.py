@@ -16,6 +16,7 @@ from persam.cli.option_groups import (
     network_options,
     not_option,
 )
+from persam.cli.propose import PROPOSE_HELP, propose_options
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, INSTANCES_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 from persam.cli.track_options import track_options
 
@@ -112,6 +113,8 @@ def command_line() -> argparse.ArgumentParser:
     json_option(learn)
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     model_options(learn)
+
+    propose_options(_command(commands, "propose", "show what a photo holds, to choose from", PROPOSE_HELP))
 
     demo = _command(commands, "demo", "run on the example photos and leave pictures to look at")
     demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")
@@ -215,6 +218,9 @@ def command_line() -> argparse.ArgumentParser:
     tuning = _command(measuring, "tune", "time PerSAM-F's fit, beside the published procedure", run="bench tune")
     bench_speed.tune_options(tuning)
     network_options(tuning)
+    proposing = _command(measuring, "propose", "time proposals, and count what they miss", run="bench propose")
+    bench_speed.propose_options(proposing)
+    network_options(proposing)
     albums = _command(
         measuring, "album", "time the photos of an album, and what they take in memory", run="bench album"
     )

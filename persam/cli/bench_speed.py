@@ -1,11 +1,15 @@
-"""`persam bench encoder` and `persam bench tune`: time beside the same work done otherwise. An edge, without logic."""
+"""`persam bench encoder`, `tune` and `propose`: time beside the same work done otherwise. An edge, without logic."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from persam.cli.bench_rows import examples_option, table_option, tell
 from persam.cli.shell import load_model
 from persam.errors import PerSAMError
+
+if TYPE_CHECKING:
+    from persam.eval.shown import Shown
 
 
 def encoder_options(command: argparse.ArgumentParser) -> None:
@@ -45,6 +49,37 @@ def encoder(options: argparse.Namespace) -> int:
 
 
 def tune_options(command: argparse.ArgumentParser) -> None:
+    _reference_options(command, 10)
+    table_option(command, "tune_speed")
+    command.set_defaults(recipe=None)
+
+
+def tune(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for each reference."""
+    from persam.eval import tune_speed
+
+    shown = _references(options)
+    tell(options.csv, tune_speed.speeds(load_model(options), shown))
+    return 0
+
+
+def propose_options(command: argparse.ArgumentParser) -> None:
+    _reference_options(command, 100)
+    command.add_argument("--crops", action="store_true", help="look into crops too")
+    table_option(command, "proposals")
+    command.set_defaults(recipe=None)
+
+
+def propose(options: argparse.Namespace) -> int:
+    """A row, and a line on stdout, for each reference."""
+    from persam.eval import proposal_cost
+
+    shown = _references(options)
+    tell(options.csv, proposal_cost.costs(load_model(options), shown, crops=options.crops))
+    return 0
+
+
+def _reference_options(command: argparse.ArgumentParser, most: int) -> None:
     examples_option(command, "--examples")
     command.add_argument(
         "--data",
@@ -55,18 +90,13 @@ def tune_options(command: argparse.ArgumentParser) -> None:
         help="references of a folder in DAVIS-2016's or PerSeg's layout too; give it again for more folders",
     )
     command.add_argument(
-        "--references", type=int, default=10, metavar="N", help="of each DIR, evenly spread (%(default)s)"
+        "--references", type=int, default=most, metavar="N", help="of each DIR, evenly spread (%(default)s)"
     )
-    table_option(command, "tune_speed")
-    command.set_defaults(recipe=None)
 
 
-def tune(options: argparse.Namespace) -> int:
-    """A row, and a line on stdout, for each reference."""
-    from persam.eval import tune_speed
+def _references(options: argparse.Namespace) -> "list[Shown]":
+    from persam.eval.shown import references
 
     if options.references < 1:
         raise PerSAMError("--references counts from 1.")
-    shown = tune_speed.references(options.examples, options.data, options.references)
-    tell(options.csv, tune_speed.speeds(load_model(options), shown))
-    return 0
+    return references(options.examples, options.data, options.references)

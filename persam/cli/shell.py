@@ -101,19 +101,22 @@ def files_of(options: argparse.Namespace, words: Sequence[str | None]) -> tuple[
 
 def check_concept_file(path: Path, inputs: Sequence[Path]) -> None:
     """Notices that a concept would replace what it is learned from, or another file that is no concept."""
-    from persam.io.names import key
-
-    if not path.exists():
-        return
-    for given in inputs:
-        if given.exists() and (given.samefile(path) or key(str(given.absolute())) == key(str(path.absolute()))):
-            raise OutputError(
-                f"{given} is an input of this command, and -o {path} would replace it. Name another file."
-            )
+    check_no_input(path, inputs)
     from persam.method.concept import is_concept_file
 
     if path.is_file() and path.stat().st_size and not is_concept_file(path):
         raise OutputError(f"{path} is there and is no concept, which -o could replace. Name another file.")
+
+
+def check_no_input(path: Path, inputs: Sequence[Path]) -> None:
+    """Notices that a file would replace one that the command reads."""
+    from persam.io.names import key
+
+    for given in inputs if path.exists() else ():
+        if given.exists() and (given.samefile(path) or key(str(given.absolute())) == key(str(path.absolute()))):
+            raise OutputError(
+                f"{given} is an input of this command, and -o {path} would replace it. Name another file."
+            )
 
 
 def make_writable(folder: Path) -> None:

@@ -8,7 +8,8 @@ def _mask_help(image: str) -> str:
             box:x0,y0,x1,y1           two corners
             "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
             "polygon:x,y;x,y;x,y"     its outline
-            "scribble:x,y;x,y"        a line drawn over it"""
+            "scribble:x,y;x,y"        a line drawn over it
+            propose:N                 a mask of the sheet that `persam propose` draws"""
 
 
 SEGMENT_HELP = f"""\
@@ -23,7 +24,7 @@ Masks are NAME.png; with --max-instances NAME_1.png, NAME_2.png, ...; with sever
 with both NAME_<concept>_1.png, ... OUT/manifest.json says which run made them: another one is refused there. A run that
 was stopped goes on with --resume."""
 LEARN_HELP = f"""\
-Learn an object from one or more photos of it, and save it in a file of some dozen kilobytes.
+Learn an object from one or more photos of it, and save it in a file of a hundred kilobytes or so.
 
   REF     a photo that shows the object
 {_mask_help("REF")}"""

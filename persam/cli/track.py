@@ -188,10 +188,10 @@ def _scaled_mask(mask: Any, clip: "Video") -> Any:
 
 
 def _scaled_prompt(prompt: "UserPrompt", clip: "Video") -> "UserPrompt":
-    from persam.method.prompts import Box, Points, Polygon, Scribble
+    from persam.method.prompts import Box, Points, Polygon, Proposed, Scribble
 
     (height, width), (first_height, first_width) = clip.size_hw, clip.original_hw
-    if clip.size_hw == clip.original_hw:
+    if clip.size_hw == clip.original_hw or isinstance(prompt, Proposed):
         return prompt
 
     def scaled(places: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:

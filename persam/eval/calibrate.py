@@ -4,9 +4,7 @@ First the location numbers, on photos that hold the object; then, with these, th
 presence curve, on photos that do and photos that do not: each as it is, and once in other light, turned or smaller
 (`CHANGED`), so that presence does not hang on that. nano's own file, persam/models/nano.calibration.json, is not all
 made by this: its location and verification numbers were tuned on the rows of data/results/eval.csv, and stay as they
-are; its presence curve is `--presence-only` on DAVIS-2016's ten sequences and PerSeg's two objects, and its threshold,
-0.0717 by that, was raised to 0.078, between what refuses 95 % of the absence protocol's photos, which are as they are,
-and of the robustness protocol's, which are changed.
+are; its presence curve is `--presence-only` on DAVIS-2016's ten sequences and PerSeg's two objects.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

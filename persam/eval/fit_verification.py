@@ -16,7 +16,7 @@ from persam.eval.scores import area_under_roc
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
 from persam.method.object_crop import encode_objects
-from persam.method.verify import IdentityDescriptor, descriptor_of, identity_similarity
+from persam.method.verify import TURNS, IdentityDescriptor, descriptor_of, identity_similarity, turned_together
 from persam.model import PerSAM
 from persam.sam.backbone import Backbone
 
@@ -67,7 +67,11 @@ def compare(
     """
     calibrations = [replace(model.calibration, same_part=value) for value in dict.fromkeys(same for same, _ in numbers)]
     references = [(one.references[0].rgb, one.references[0].mask) for one in concepts]
-    known = _described(model.backbone, references, calibrations)
+    turned = [_described(model.backbone, references, calibrations, turn=turn) for turn in range(TURNS)]
+    known = [
+        {one.same_part: turned_together([[view[one.same_part]] for view in own])[0] for one in calibrations}
+        for own in zip(*turned, strict=True)
+    ]
     comparisons = []
     for photo in photos:
         finds = model.find(photo.rgb, model.backbone.encode([photo.rgb]), concepts)
@@ -99,9 +103,11 @@ def fit_verification(comparisons: Sequence[Comparison], start: Calibration) -> t
     return replace(start, same_part=best[0], choice=best[1]), after
 
 
-def _described(backbone: Backbone, objects: Sequence[Shown], calibrations: Sequence[Calibration]) -> list[Described]:
+def _described(
+    backbone: Backbone, objects: Sequence[Shown], calibrations: Sequence[Calibration], *, turn: int = 0
+) -> list[Described]:
     """As `verify.describe`, for several values of `same_part` at the cost of one encoding."""
-    crops = encode_objects(backbone, objects)
+    crops = encode_objects(backbone, objects, turn=turn)
     return [
         {one.same_part: None if crop is None else descriptor_of(crop, mask, one) for one in calibrations}
         for crop, (_, mask) in zip(crops, objects, strict=True)

@@ -4,25 +4,17 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from persam.errors import DataError
-from persam.eval.datasets import davis, perseg
-from persam.eval.demo import read_albums
-from persam.io.images import read_image
-from persam.io.masks import read_mask
+from persam.eval.shown import Shown
 from persam.method import official
 from persam.method.concept import Concept
 from persam.method.recipes import OFFICIAL_PERSAM_F, PERSAM
 from persam.method.scales import LEARNING_RATE, STEPS, dice_focal
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -50,38 +42,6 @@ class TuneSpeed:
     published_subpart: float
     fit_part: float
     fit_subpart: float
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A reference by name: photo and mask."""
-
-    name: str
-    rgb: UInt8[Array, "h w 3"]
-    mask: Bool[Array, "h w"]
-
-
-def references(examples: Path, roots: Sequence[Path], most: int) -> list[Shown]:
-    """The example albums' references, and `most` of each folder in DAVIS-2016's or PerSeg's layout, evenly spread.
-
-    Raises:
-        DataError: a folder has neither layout, or there are no examples.
-    """
-    shown = []
-    for album in read_albums(examples):
-        rgb = read_image(examples / album["reference"])
-        shown.append(Shown(album["name"], rgb, read_mask(examples / album["mask"], (rgb.shape[0], rgb.shape[1]))))
-    for root in roots:
-        if (root / "JPEGImages").is_dir():
-            episodes = list(davis.episodes_2016(root))
-        elif (root / "Images").is_dir():
-            episodes = list(perseg.episodes(root))
-        else:
-            raise DataError(f"{root} holds neither DAVIS-2016 (JPEGImages) nor PerSeg (Images). Name such a folder.")
-        for place in np.linspace(0, len(episodes) - 1, min(most, len(episodes))).round().astype(int):
-            [reference, *_] = episodes[place].references
-            shown.append(Shown(episodes[place].object, reference.photo.read(), reference.mask.read()))
-    return shown
 
 
 def speeds(model: Any, shown: Sequence[Shown], *, steps: int = STEPS) -> Iterator[TuneSpeed]:

@@ -62,6 +62,18 @@ def iter_targets(targets: object, *, recursive: bool = False) -> Iterator[Target
     return _named(_sources(targets, recursive))
 
 
+def one_target(image: object) -> Target:
+    """The photo that is given where one is asked for.
+
+    Raises:
+        ImageError: there are several, or none.
+    """
+    [target, *more] = iter_targets(image)
+    if more:
+        raise ImageError(f"one photo is asked for, and {1 + len(more)} were given. Name one of them.")
+    return target
+
+
 @dataclass(frozen=True)
 class _File:
     """A photo's path, and its folder within the folder that was searched."""

@@ -50,9 +50,7 @@ def write_picture(picture: UInt8[Array, "h w c"], path: str | Path) -> Path:
         OutputError: another suffix, a transparent picture as .jpg, or a place that cannot be written.
     """
     path = Path(path).expanduser()
-    kind = PICTURE_KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise OutputError(f"cannot write a picture as {path}: choose one of {', '.join(PICTURE_KINDS)}.")
+    kind = picture_kind(path)
     if picture.shape[2] == 4 and kind == "JPEG":
         raise OutputError(f"cannot write {path}: JPEG has no transparency. Choose .png or .webp.")
     try:
@@ -61,6 +59,18 @@ def write_picture(picture: UInt8[Array, "h w c"], path: str | Path) -> Path:
         size = f"{picture.shape[1]}x{picture.shape[0]}"
         raise OutputError(f"cannot write {size} pixels as {path} ({error}). Choose .png.") from error
     return write_bytes(data, path)
+
+
+def picture_kind(path: Path) -> str:
+    """PIL's name of the format that a picture's suffix asks for.
+
+    Raises:
+        OutputError: it asks for another one.
+    """
+    kind = PICTURE_KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"cannot write a picture as {path}: choose one of {', '.join(PICTURE_KINDS)}.")
+    return kind
 
 
 def encode(image: Image.Image, kind: str) -> bytes:

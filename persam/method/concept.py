@@ -1,4 +1,4 @@
-"""What to look for: a Concept is learned from reference images without training, and takes some dozen kilobytes."""
+"""What to look for: a Concept is learned from reference images without training. A file takes 100 kilobytes or so."""
 
 import json
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from persam.io import draw, notebook
 from persam.io.write import write_bytes
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
-from persam.method.verify import IdentityDescriptor
+from persam.method.verify import TURNS, IdentityDescriptor
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-FORMAT = "persam-concept-3"
-FORMAT_NOT = "persam-concept-4"  # with counter-examples, which a version that does not know them must not leave out
+FORMAT = "persam-concept-5"
+FORMAT_NOT = "persam-concept-6"  # with counter-examples, which a version that does not know them must not leave out
 WORDS = ("name", "backbone", "fingerprint")
 PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 DESCRIPTORS = ("identity", "not_this")
@@ -71,7 +71,7 @@ class Concept:
     @property
     def counter_examples(self) -> int:
         """How many there are."""
-        return 0 if self.not_this is None else len(self.not_this.image.unique())
+        return 0 if self.not_this is None else _images(self.not_this)
 
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
@@ -109,12 +109,12 @@ class Concept:
 
     @property
     def _known(self) -> dict[str, Any]:
-        views = len(self.references) if self.identity is None else len(self.identity.image.unique())
+        views = len(self.references) if self.identity is None else _images(self.identity)
         known = {"concept": self.name, "recipe": self.recipe.name, "model": self.backbone, "views": views or None}
         return known | {"counter-examples": self.counter_examples, "tuned": self.scale_weights is not None}
 
     def save(self, path: str | Path) -> Path:
-        """Writes a safetensors file of some dozen kilobytes: numbers and metadata, no image.
+        """Writes a safetensors file of a hundred kilobytes or less for each reference: numbers and metadata, no image.
 
         Raises:
             OutputError: the file cannot be written.
@@ -244,6 +244,11 @@ def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instanc
     if max_instances > 1 and any(isinstance(one.recipe, OfficialRecipe) for one in known):
         raise PerSAMError("an official recipe finds one instance an image. Use the recipe 'persam' for several.")
     return [one.to(backbone.device) for one in known]
+
+
+def _images(descriptor: IdentityDescriptor) -> int:
+    """How many images it is of; each was described in all turns."""
+    return -(-len(descriptor.image.unique()) // TURNS)
 
 
 def _tensors_of(concept: Concept) -> dict[str, Tensor]:

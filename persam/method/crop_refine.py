@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from persam.geometry import Frame, box_of, longer_side
-from persam.method.decode import OUTSIDE, keep_component
+from persam.method.components import OUTSIDE, keep_component
 from persam.method.object_crop import ObjectCrop, closer
 from persam.sam.backbone import Backbone
 from persam.types import Candidates, Decoded, ImageEmbedding, Prompt

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from persam.geometry import Frame
 from persam.method.calibration import Calibration
+from persam.method.components import different, keep_component
 from persam.method.concept import Concept
-from persam.method.decode import at_original, keep_component
+from persam.method.decode import at_original
 from persam.method.find import Find
 from persam.method.location import confidence_map, peak_of, smooth
 from persam.method.prototypes import log_ratio
@@ -50,7 +51,7 @@ def propose(
     patch = (offered[0][0].shape[-1] / frame.grid_side) ** 2
     return [
         Find(concept, prior, at_original(Decoded(logits, score), frame))
-        for logits, score, prior in (offered[place] for place in different(masks, least=patch))
+        for logits, score, prior in (offered[place] for place in different(masks, least=patch, alike=ALIKE))
     ]
 
 
@@ -86,18 +87,6 @@ def peaks(embedding: ImageEmbedding, concept: Concept, calibration: Calibration)
         LocationPrior(similarity, torch.stack([frame.patches_to_original(place.flip(0).float()), nowhere]), labels)
         for place in kept
     ]
-
-
-def different(masks: Bool[Tensor, "n h w"], *, least: float) -> list[int]:
-    """The first of each set of masks that are nearly the same, without those that are smaller than the least area."""
-    flat = masks.flatten(1).float()
-    shared, area = flat @ flat.T, flat.sum(1)
-    ious = shared / (area[:, None] + area - shared).clamp(min=1)
-    kept: list[int] = []
-    for place in range(len(masks)):
-        if area[place] >= least and not any(ious[place, other] >= ALIKE for other in kept):
-            kept.append(place)
-    return kept
 
 
 def choose(alone: Find, finds: Sequence[Find]) -> list[Find]:

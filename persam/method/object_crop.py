@@ -24,16 +24,23 @@ INPUT_SIZE = 576  # of the crop, where the backbone lets us choose; 512 costs th
 
 @dataclass(frozen=True, eq=False)
 class ObjectCrop:
-    """Where the crop lies in its image, and its embedding, a batch of one."""
+    """Where the crop lies in its image, and its embedding, a batch of one.
+
+    turn: by how many quarters the crop was turned, counterclockwise, before it was encoded.
+    """
 
     crop: Crop
     embedding: ImageEmbedding
+    turn: int = 0
 
 
 def encode_objects(
-    backbone: Backbone, objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]]
+    backbone: Backbone, objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]], *, turn: int = 0
 ) -> list[ObjectCrop | None]:
-    """A crop for each image and mask over it; None for an empty mask. All are encoded as one batch."""
+    """A crop for each image and mask over it; None for an empty mask. All are encoded as one batch.
+
+    turn: quarters by which the crops are turned first, counterclockwise.
+    """
     boxes = [box_of(mask) for _, mask in objects]
     crops = [
         None if box is None else Crop.around(box, (mask.shape[0], mask.shape[1]), margin=MARGIN)
@@ -42,9 +49,9 @@ def encode_objects(
     shown = [(*one, crop) for one, crop in zip(objects, crops, strict=True) if crop is not None]
     if not shown:
         return [None] * len(objects)
-    pixels = [evenly_lit(rgb, mask, crop.slices) for rgb, mask, crop in shown]
+    pixels = [np.ascontiguousarray(np.rot90(evenly_lit(rgb, mask, crop.slices), turn)) for rgb, mask, crop in shown]
     embeddings = iter(closer(backbone).encode(pixels, fills=[crop.fill for _, _, crop in shown]))
-    return [None if crop is None else ObjectCrop(crop, next(embeddings)) for crop in crops]
+    return [None if crop is None else ObjectCrop(crop, next(embeddings), turn) for crop in crops]
 
 
 def closer(backbone: Backbone) -> Backbone:

@@ -1,6 +1,7 @@
 """Ours: locate, decode, refine and verify in a crop. The published cascade is its neighbour, `official`.
 
-Every image costs one encoding; crop refinement and verification share one more, of a smaller input, of every find.
+Every image costs one encoding; crop refinement and verification share one more, of a smaller input, of every find. A
+reference costs four such besides: it is described in every turn.
 Several instances cost another of the image, at twice the input, and verification of all that may be one.
 """
 
@@ -25,7 +26,7 @@ from persam.method.object_crop import ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
-from persam.method.verify import IdentityDescriptor, describe, descriptor_of, identity_similarity
+from persam.method.verify import IdentityDescriptor, describe_turned, descriptor_of, identity_similarity
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
@@ -41,7 +42,7 @@ def learn(
     calibration: Calibration,
     not_this: Sequence[Reference] = (),
 ) -> list[Concept]:
-    """A concept for each object, given by its name and its references; their crops are encoded as one batch.
+    """A concept for each object, given by its name and its references; their crops are encoded together.
 
     A backbone without a calibration gets no identity descriptors: no find could be refused by them.
     not_this: counter-examples, of what is none of the objects.
@@ -56,9 +57,9 @@ def learn(
             advice = f"Run `persam eval calibrate --model {backbone.name} --data DIR`"
         raise PerSAMError(f"counter-examples count where a find is verified, and {why}. {advice}, or give none.")
     references = [*(reference for _, own in objects for reference in own), *not_this]
-    verified = recipe.verify and is_calibrated(calibration, backbone.name)
-    shown = [(one.rgb, one.mask) for one in references] if verified else []
-    descriptors = dict(zip(map(id, references), describe(backbone, shown, calibration), strict=False))
+    verified = references if recipe.verify and is_calibrated(calibration, backbone.name) else []
+    shown = [(one.rgb, one.mask) for one in verified]
+    descriptors = dict(zip(map(id, verified), describe_turned(backbone, shown, calibration), strict=True))
 
     def joined(own: Sequence[Reference]) -> IdentityDescriptor | None:
         seen = [one for one in (descriptors.get(id(reference)) for reference in own) if one is not None]

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from persam.geometry import box_of, longer_side
 from persam.method.calibration import Calibration
-from persam.method.decode import at_original, decode_prior, keep_component
+from persam.method.components import keep_component
+from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
 from persam.method.instances import outside, peaks
 from persam.sam.backbone import Backbone

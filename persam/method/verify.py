@@ -23,6 +23,7 @@ from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
 PARTS = 96  # of one image at most
+TURNS = 4  # of a reference, by quarters
 COLOURLESS = 1.0  # chroma (CIELAB) of every patch of a crop, below which its photo is black and white
 LIGHTNESS_ALONE = torch.tensor([1.0, 0.0, 0.0])
 
@@ -30,6 +31,8 @@ LIGHTNESS_ALONE = torch.tensor([1.0, 0.0, 0.0])
 @dataclass(frozen=True, eq=False)
 class IdentityDescriptor:
     """Parts of the object in crops of one or more images: unit features, CIELAB colours, and the image of each.
+
+    A reference that was described as it is and turned counts as several images.
 
     colourless: of what is found, whether its photo is black and white, the surroundings too.
     """
@@ -41,12 +44,13 @@ class IdentityDescriptor:
 
     @staticmethod
     def joined(descriptors: "Sequence[IdentityDescriptor]") -> "IdentityDescriptor":
-        """Descriptors from one image each."""
-        return IdentityDescriptor(
-            torch.cat([one.features for one in descriptors]),
-            torch.cat([one.colours for one in descriptors]),
-            torch.cat([one.image + number for number, one in enumerate(descriptors)]),
-        )
+        """One descriptor of the images of all."""
+        images, before = [], 0
+        for one in descriptors:
+            images.append(one.image + before)
+            before += 1 + int(one.image.max()) if len(one.image) else 0
+        features, colours = (torch.cat([getattr(one, name) for one in descriptors]) for name in ("features", "colours"))
+        return IdentityDescriptor(features, colours, torch.cat(images))
 
     def to(self, device: torch.device | str) -> "IdentityDescriptor":
         features, colours, image = self.features.to(device), self.colours.to(device), self.image.to(device)
@@ -57,22 +61,44 @@ def describe(
     backbone: Backbone,
     objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]],
     calibration: Calibration,
+    *,
+    turn: int = 0,
 ) -> list[IdentityDescriptor | None]:
     """For each image and mask, the object that the mask shows; None for an empty mask.
 
-    All crops are encoded as one batch.
+    All crops are encoded as one batch, turned by so many quarters.
     """
-    crops = encode_objects(backbone, objects)
+    crops = encode_objects(backbone, objects, turn=turn)
     return [
         None if crop is None else descriptor_of(crop, mask, calibration)
         for crop, (_, mask) in zip(crops, objects, strict=True)
     ]
 
 
+def describe_turned(
+    backbone: Backbone,
+    objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]],
+    calibration: Calibration,
+) -> list[IdentityDescriptor | None]:
+    """As `describe`, each also turned by one, two and three quarters, which are images of their own.
+
+    References are described so: features do not stay the same when what they see is turned, and of several images the
+    most similar one counts.
+    """
+    return turned_together([describe(backbone, objects, calibration, turn=turn) for turn in range(TURNS)])
+
+
+def turned_together(turned: Sequence[Sequence[IdentityDescriptor | None]]) -> list[IdentityDescriptor | None]:
+    """For each object one descriptor of all turns: `turned` holds, for each turn, that of each object or None."""
+    views = [[view for view in own if view is not None] for own in zip(*turned, strict=True)]
+    return [IdentityDescriptor.joined(own) if own else None for own in views]
+
+
 def descriptor_of(seen: ObjectCrop, mask: Bool[Array, "h w"], calibration: Calibration) -> IdentityDescriptor:
     """The object that a mask over the image shows in a crop, which holds some of it."""
     crop = seen.embedding
-    cover = crop.frame.valid(patch_cover(mask[seen.crop.slices], crop.frame))
+    inside = np.ascontiguousarray(np.rot90(mask[seen.crop.slices], seen.turn))
+    cover = crop.frame.valid(patch_cover(inside, crop.frame))
     patches = Patches.of_crop(crop, (cover > 0) & (cover >= 0.5 * cover.max()))
     features, colours, _ = cluster(patches, PARTS, same=calibration.same_part)
     image = torch.zeros(len(features), dtype=torch.long, device=features.device)

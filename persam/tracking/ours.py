@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from persam.geometry import Frame, box_of, patch_cover
+from persam.method.components import keep_component
 from persam.method.concept import Concept
 from persam.method.crop_refine import mask_prompt
-from persam.method.decode import at_original, keep_component
+from persam.method.decode import at_original
 from persam.method.find import Find
 from persam.method.location import confidence_map, peak_of, smooth
 from persam.method.prototypes import Patches, log_ratio

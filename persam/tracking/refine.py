@@ -12,8 +12,8 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from persam.geometry import box_of, longer_side
+from persam.method.components import OUTSIDE
 from persam.method.crop_refine import SAME, SMALL, iou_with, mask_prompt
-from persam.method.decode import OUTSIDE
 from persam.method.object_crop import MARGIN
 from persam.sam.backbone import Backbone
 from persam.sam.crop import Crop, encode_crops

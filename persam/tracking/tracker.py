@@ -14,7 +14,7 @@ from persam.geometry import box_of
 from persam.io.images import read_image
 from persam.io.results import ImageResult, Segmentation
 from persam.method.concept import Concept, owned
-from persam.method.prompts import reference_mask
+from persam.method.prompt_masks import reference_mask
 from persam.method.recipes import Recipe
 from persam.model import PerSAM
 from persam.sam.memory import as_out_of_memory

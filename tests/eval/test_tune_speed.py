@@ -11,7 +11,8 @@ from persam.cli.main import main
 from persam.errors import DataError
 from persam.eval import tune_speed
 from persam.eval.datasets import perseg
-from persam.eval.tune_speed import Shown, published, references, speeds
+from persam.eval.shown import Shown, references
+from persam.eval.tune_speed import published, speeds
 from tests.golden.fill import image, mask
 from tests.networks import small_backbone
 

@@ -12,7 +12,7 @@ from persam.errors import ConceptError, OutputError
 from persam.method.concept import FORMAT, FORMAT_NOT, Concept, Reference, owned
 from persam.method.prototypes import Patches, summarise
 from persam.method.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, PERSAM_F, Recipe, to_plain
-from persam.method.verify import IdentityDescriptor
+from persam.method.verify import TURNS, IdentityDescriptor
 from tests.colour import ColourBackbone, mask, photo
 
 MINE = Recipe("mine", crop_refine=False)
@@ -112,7 +112,8 @@ def test_it_tells_what_it_is():
     assert str(made()) == "rex (persam on tiny)"
     assert str(made(MINE, scale_weights=WEIGHTS)) == "rex (mine on tiny, tuned)"
     assert str(made(not_this=identity_of(torch.eye(3)))) == "rex (persam on tiny, 1 counter-example)"
-    assert str(made(not_this=identity_of(torch.eye(3), images=3))) == "rex (persam on tiny, 3 counter-examples)"
+    turned = identity_of(torch.eye(3).repeat(4, 1), images=3 * TURNS)
+    assert str(made(not_this=turned)) == "rex (persam on tiny, 3 counter-examples)"
 
 
 def test_it_moves_to_a_device_whole():
@@ -185,7 +186,7 @@ def test_an_address_is_named_as_it_was_given():
         Concept.load("https://example.org/rex.safetensors")
 
 
-NO_CONCEPT = "holds no concept of the format persam-concept-3 or persam-concept-4"
+NO_CONCEPT = f"holds no concept of the format {FORMAT} or {FORMAT_NOT}"
 AGAINST = {"not_this.features": torch.ones(1, 4), "not_this.colours": torch.ones(1, 3)}
 AGAINST |= {"not_this.image": torch.tensor([0])}
 DAMAGED = {
@@ -194,8 +195,8 @@ DAMAGED = {
     "text": (lambda path: path.write_text("a photo of my dog"), "is not a concept file"),
     "other model": (lambda path: save_file({"weight": torch.ones(3)}, path), NO_CONCEPT),
     "older format": (
-        lambda path: write(path, metadata={"format": "persam-concept-2"}),
-        f"{NO_CONCEPT} but of persam-concept-2. Learn it with `persam learn`",
+        lambda path: write(path, metadata={"format": "persam-concept-4"}),
+        f"{NO_CONCEPT} but of persam-concept-4. Learn it with `persam learn`",
     ),
     "counter-examples that an older version would leave out": (lambda path: write(path, **AGAINST), NO_CONCEPT),
     "no counter-examples where they are announced": (
@@ -207,11 +208,11 @@ DAMAGED = {
         NO_CONCEPT,
     ),
     "metadata of another kind": (
-        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": '["persam-concept-3"]'}),
+        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": json.dumps([FORMAT])}),
         NO_CONCEPT,
     ),
     "metadata cut short": (
-        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": '{"format": "persam-concept-3"}'}),
+        lambda path: save_file({"feature": torch.ones(4)}, path, {"persam": json.dumps({"format": FORMAT})}),
         NO_CONCEPT,
     ),
     "a name that is none": (lambda path: write(path, metadata={"name": 3}), NO_CONCEPT),

@@ -7,7 +7,7 @@ import torch
 
 from persam.geometry import Frame
 from persam.method.concept import Concept
-from persam.method.decode import at_original, decode_prior, keep_component
+from persam.method.decode import at_original, decode_prior
 from persam.method.recipes import PERSAM
 from persam.types import Decoded, LocationPrior
 from tests.method.rehearsed import (
@@ -84,49 +84,7 @@ def test_attention_guides_where_there_is_some_and_the_semantic_prompt_is_not_giv
     assert unguided.semantic is None
 
 
-# ---- components
-
-
-FRAME = EMBEDDING.frame
 TWO = torch.maximum(square(0, 0, 2, 1), square(5, 5, 7, 7))
-
-
-@pytest.mark.parametrize(
-    ("point", "kept"),
-    [
-        ((1.0, 0.0), square(0, 0, 2, 1)),
-        ((6.0, 7.0), square(5, 5, 7, 7)),
-        ((4.0, 4.0), square(5, 5, 7, 7)),
-        ((3.4, 1.0), square(0, 0, 2, 1)),
-    ],
-    ids=["in the first", "in the second", "nearer to the second", "nearer to the first"],
-)
-def test_of_two_components_the_one_at_the_point_is_kept(point, kept):
-    component = keep_component(TWO, torch.tensor(point), FRAME)
-    assert torch.equal(component > 0, kept > 0)
-    assert torch.equal(component[kept > 0], TWO[kept > 0])
-    assert torch.equal(component[TWO < 0], TWO[TWO < 0])
-
-
-def test_what_is_not_kept_is_surely_outside():
-    component = keep_component(TWO, torch.tensor([6.0, 6.0]), FRAME)
-    assert torch.equal(component[:2, :3], torch.full((2, 3), -4.0))
-
-
-def test_the_point_is_in_pixels_of_the_image_and_not_of_the_mask():
-    frame = Frame((80, 80), 8, 4)  # ten pixels to one of the mask
-    component = keep_component(TWO, torch.tensor([65.0, 65.0]), frame)
-    assert torch.equal(component > 0, square(5, 5, 7, 7) > 0)
-
-
-@pytest.mark.parametrize("logits", [NOTHING, PART], ids=["nothing", "one component"])
-def test_a_mask_of_one_component_or_none_stays_as_it_is(logits):
-    assert torch.equal(keep_component(logits, torch.tensor([0.0, 0.0]), FRAME), logits)
-
-
-def test_parts_that_touch_at_a_corner_are_one_component():
-    diagonal = torch.maximum(square(0, 0, 1, 1), square(2, 2, 3, 3))
-    assert torch.equal(keep_component(diagonal, torch.tensor([0.0, 0.0]), FRAME), diagonal)
 
 
 def test_the_chosen_mask_is_reduced_to_the_component_at_the_first_point():

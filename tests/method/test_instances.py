@@ -7,7 +7,7 @@ from persam.geometry import Frame
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
 from persam.method.find import Find
-from persam.method.instances import choose, different, outside, peaks, propose
+from persam.method.instances import choose, outside, peaks, propose
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import PERSAM
 from persam.sam.decoder import NO_GUIDANCE
@@ -72,14 +72,6 @@ def test_where_nothing_is_judged_the_predicted_iou_tells_which_is_better():
 
 
 # ---- what is proposed
-
-
-def test_masks_that_are_nearly_the_same_are_one_and_empty_ones_are_none():
-    nearly = square(0, 0, 7, 7)
-    nearly[0, 0] = -1.0
-    masks = torch.stack([ROW, PAIR, torch.full_like(ROW, -1.0), nearly, PAIR]) > 0
-    assert different(masks, least=1) == [0, 1]
-    assert different(masks, least=33) == [0]  # the pair has 32 pixels
 
 
 def scene(*places: tuple[int, int]) -> ImageEmbedding:

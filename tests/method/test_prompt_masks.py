@@ -10,7 +10,8 @@ import torch
 from persam.errors import MaskError
 from persam.geometry import Frame, box_of
 from persam.io.images import read_image
-from persam.method.prompts import Box, Points, Scribble, UserPrompt, mask_from_prompt
+from persam.method.prompt_masks import mask_from_prompt
+from persam.method.prompts import Box, Pointed, Points, Scribble
 from persam.types import ImageEmbedding
 from tests.colour import mask
 from tests.method.rehearsed import Rehearsed, answer, square
@@ -25,7 +26,7 @@ def at(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
     return square(x0, y0, x1, y1, side=64)
 
 
-def chosen(prompt: UserPrompt, *three: torch.Tensor, scores=(0.9, 0.8, 0.7)) -> np.ndarray:
+def chosen(prompt: Pointed, *three: torch.Tensor, scores=(0.9, 0.8, 0.7)) -> np.ndarray:
     """The mask of a prompt where the backbone answers with whole, part and subpart."""
     backbone = Rehearsed(answer(0.99, *scores, masks=[NOTHING, *three]))
     return mask_from_prompt(prompt, backbone, EMBEDDING)

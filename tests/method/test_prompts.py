@@ -5,16 +5,8 @@ import pytest
 import torch
 
 from persam.errors import MaskError
-from persam.method.prompts import (
-    Box,
-    Points,
-    Polygon,
-    Scribble,
-    UserPrompt,
-    mask_from_prompt,
-    parse_prompt,
-    reference_mask,
-)
+from persam.method.prompt_masks import mask_from_prompt, reference_mask
+from persam.method.prompts import Box, Pointed, Points, Polygon, Scribble, UserPrompt, parse_prompt
 from tests.colour import ColourBackbone, mask, photo
 
 # ---- as text
@@ -64,7 +56,7 @@ def test_numbers_that_cannot_be_read_are_quoted_with_the_right_form(text, reason
 # ---- what the backbone is asked
 
 
-def marked(prompt: UserPrompt, rgb=None) -> tuple[np.ndarray, ColourBackbone]:
+def marked(prompt: Pointed, rgb=None) -> tuple[np.ndarray, ColourBackbone]:
     backbone = ColourBackbone()
     return mask_from_prompt(prompt, backbone, backbone.encode([photo() if rgb is None else rgb])), backbone
 

@@ -12,8 +12,10 @@ from persam.method.calibration import Calibration
 from persam.method.object_crop import MARGIN
 from persam.method.verify import (
     PARTS,
+    TURNS,
     IdentityDescriptor,
     describe,
+    describe_turned,
     identity_similarity,
     mutual_similarity,
 )
@@ -213,3 +215,62 @@ def test_a_plain_surface_is_one_part_and_a_rich_one_many_up_to_a_limit():
 def test_it_moves_to_a_device_whole():
     moved = descriptor(FUR, NOSE).to("meta")
     assert {part.device.type for part in (moved.features, moved.colours, moved.image)} == {"meta"}
+
+
+# ---- turned
+
+
+def halves() -> tuple[np.ndarray, np.ndarray]:
+    """An object that is red above and green below, left of the middle of a grey photo."""
+    rgb, mask = np.full((48, 64, 3), GREY, np.uint8), np.zeros((48, 64), bool)
+    rgb[10:20, 8:24], rgb[20:38, 8:24] = RED, GREEN
+    mask[10:38, 8:24] = True
+    return rgb, mask
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_a_turned_crop_shows_the_same_parts_at_their_new_places(turn):
+    rgb, mask = halves()
+    backbone = ColourBackbone()
+    [straight], [turned] = (describe(backbone, [(rgb, mask)], CALIBRATION, turn=number) for number in (0, turn))
+    assert straight is not None
+    assert turned is not None
+    assert identity_similarity(straight, turned, CALIBRATION.choice) == pytest.approx(1, abs=0.02)
+    shown = torch.tensor([backbone.encode([rgb]).features.shape[1]])
+    assert turned.features.shape[1] == int(shown)
+
+
+def test_a_reference_is_described_in_every_turn_and_the_most_similar_counts():
+    """By a backbone whose features say where in its crop a patch lies, as no colour does."""
+    rgb, mask = halves()
+    seen = []
+
+    class Placed(ColourBackbone):
+        def encode(self, images, *, fills=None):
+            seen.extend(images)
+            embedding = super().encode(images, fills=fills)
+            rows = torch.linspace(0, 1, embedding.features.shape[-2])[:, None].expand(embedding.features.shape[-2:])
+            return replace(
+                embedding, features=torch.cat([embedding.features * rows, embedding.features * (1 - rows)], dim=1)
+            )
+
+    [known] = describe_turned(Placed(), [(rgb, mask)], CALIBRATION)
+    assert known is not None
+    assert known.image.unique().tolist() == list(range(TURNS))
+    for number, crop in enumerate(seen[1:], start=1):
+        np.testing.assert_array_equal(crop, np.rot90(seen[0], number))
+    first = known.image == 0
+    upright = IdentityDescriptor(known.features[first], known.colours[first], known.image[first])
+    over = np.ascontiguousarray(rgb[::-1, ::-1]), np.ascontiguousarray(mask[::-1, ::-1])
+    [found] = describe(Placed(), [over], CALIBRATION)
+    assert similarity(known, found) > similarity(upright, found) + 0.02
+
+
+def test_an_empty_mask_has_no_description_in_any_turn():
+    rgb, mask = halves()
+    assert describe_turned(ColourBackbone(), [(rgb, mask & False)], CALIBRATION) == [None]
+
+
+def test_descriptors_of_several_images_stay_apart_when_they_are_joined():
+    two = IdentityDescriptor.joined([descriptor(FUR), descriptor(NOSE, GRASS)])
+    assert IdentityDescriptor.joined([two, descriptor(FUR), two]).image.tolist() == [0, 1, 1, 2, 3, 4, 4]
