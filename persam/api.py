@@ -81,9 +81,10 @@ def segment(
     Raises:
         PerSAMError: one of its children says what cannot be used, and what to do.
 
-    >>> found = persam.segment("rex.jpg", "rex_mask.png", ["park.jpg", "beach.jpg"])  # doctest: +SKIP
-    >>> found[0].mask.shape, found[0].present  # doctest: +SKIP
-    ((480, 640), True)
+    Examples:
+        >>> found = persam.segment("rex.jpg", "rex_mask.png", ["park.jpg", "beach.jpg"])  # doctest: +SKIP
+        >>> found[0].mask.shape, found[0].present  # doctest: +SKIP
+        ((480, 640), True)
     """
     ready = model if isinstance(model, PerSAM) else load(model, device=device)
     concept = ready.learn(ref_img, ref_mask, not_this=not_this, recipe=recipe)

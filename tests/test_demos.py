@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from demos import method_pictures
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE_TRUTH = ROOT / "data" / "examples" / "truth" / "garden_cat.png"
@@ -52,6 +55,24 @@ def test_the_command_line_finds_it_and_goes_on_after_a_photo_that_is_not_there(t
     assert iou_with_truth(tmp_path / cat["mask"]) > 0.8
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_method_are_what_their_program_draws(tmp_path, nano, capsys):
+    method_pictures.main(tmp_path / "made", nano)
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert "verified: presence 1.00" in lines["refinement"]  # as its page says: it is the cat,
+    score = [float(number) for number in re.findall(r"score (0\.\d+)", lines["cascade"])]
+    assert len(score) == 3
+    assert score[2] > score[0]  # and the score does not tell that the last mask of the cascade is the worst
+    page = (ROOT / "docs" / "method-pictures.md").read_text(encoding="utf-8")
+    for name in lines:
+        made, shown = tmp_path / "made" / f"{name}.jpg", ROOT / "docs" / "method-pictures" / f"{name}.jpg"
+        assert f"](method-pictures/{name}.jpg)" in page
+        with Image.open(made) as one, Image.open(shown) as other:
+            assert one.size == other.size
+            difference = np.abs(np.array(one, np.int16) - np.array(other, np.int16))
+        assert difference.mean() < 4, name  # letters may be of another font
 
 
 @pytest.mark.slow

@@ -27,7 +27,18 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts", "background"},
+        {
+            "write",
+            "rle",
+            "image_values",
+            "mask_labels",
+            "video_contents",
+            "names",
+            "lock",
+            "fonts",
+            "background",
+            "notebook",
+        },
         {"image_files", "mask_values", "mask_shapes"},
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
@@ -107,8 +118,8 @@ FILES = {
         {"compare", "tables", "instances"},
     ),
     "cli": (
-        {"cache", "bench_rows"},
-        {"texts", "shell", "action", "settings", "streams", "option_groups"},
+        {"cache", "bench_rows", "streams"},
+        {"texts", "shell", "action", "settings", "option_groups"},
         {"marks"},
         {"asked", "dreambooth_prepare", "dreambooth_score", "export", "propose"},
         {"dreambooth_train"},

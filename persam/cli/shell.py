@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persam.cli.cache import cache_of
+from persam.cli.streams import printable
 from persam.errors import CacheWarning, ConceptError, InputWarning, NotCalibratedWarning, OutputError, WeightsError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ OWN = (NotCalibratedWarning, InputWarning, CacheWarning)
 
 def say(text: str) -> None:
     """A line on stderr."""
-    print(f"persam: {one_line(text)}", file=sys.stderr)
+    print(printable(f"persam: {one_line(text)}", sys.stderr), file=sys.stderr)
 
 
 def one_line(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 BROKEN_PIPE = 141  # what a shell says of a tool that the signal SIGPIPE ended
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 def open_streams() -> None:
@@ -35,6 +36,9 @@ def drop_output() -> None:
 
 
 def printable(text: str, stream: Any) -> str:
-    """The text with what the stream cannot encode written as codes, such as a file name that is not UTF-8."""
+    """The text with what the stream cannot encode written as codes, such as a file name that is not UTF-8.
+
+    Control characters too: in the name of a photo that somebody sent they would be commands to the terminal.
+    """
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text.translate(CONTROL).encode(encoding, "backslashreplace").decode(encoding)

@@ -84,8 +84,9 @@ def segment(
         PerSAMError: Ray is not installed, the model is not on the CPU, or one of its children as for `PerSAM.segment`.
             A photo that cannot be read is a row with its error.
 
-    >>> rows = persam.cluster.segment("s3://bucket/album/*.jpg", rex)  # doctest: +SKIP
-    >>> rows.filter(expr="present").write_parquet("s3://bucket/found")  # doctest: +SKIP
+    Examples:
+        >>> rows = persam.cluster.segment("s3://bucket/album/*.jpg", rex)  # doctest: +SKIP
+        >>> rows.filter(expr="present").write_parquet("s3://bucket/found")  # doctest: +SKIP
     """
     task = _task(model, concepts, max_instances)
     return _mapped(Search, (), blocks_of(photos_of(photos), workers.block), task, workers)

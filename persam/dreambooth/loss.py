@@ -70,7 +70,8 @@ class MaskedLoss:
     floor, normalize, dilate: as `masked_mse` takes them.
     unmasked: the share of the samples, drawn anew in each step, in which the whole photo counts.
 
-    >>> loss = MaskedLoss()(pred, target, mask).mean()  # doctest: +SKIP
+    Examples:
+        >>> loss = MaskedLoss()(pred, target, mask).mean()  # doctest: +SKIP
     """
 
     floor: float = 0.0

@@ -27,7 +27,7 @@ def read_pairs(folder: str | Path) -> list[Pair]:
 
     Raises:
         DreamBoothError: the folder is not of this layout or holds no pair, a photo or a mask has no partner or two
-            files have one name, or a photo or a mask cannot be used; the message names the file.
+            files have one name, or a photo, a mask or a caption cannot be used; the message names the file.
     """
     folder = Path(folder).expanduser()
     images, masks = (_files(folder, part) for part in (IMAGES, MASKS))
@@ -62,7 +62,12 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
 
 def _caption(folder: Path, stem: str) -> str | None:
     path = folder / CAPTIONS / f"{stem}.txt"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    except (UnicodeDecodeError, OSError) as error:
+        raise DreamBoothError(
+            f"cannot read the caption {path}: {error}. Save it as UTF-8 text, or remove it."
+        ) from error
 
 
 def _checked(pair: Pair) -> Pair:

@@ -194,5 +194,14 @@ class _Writer:
 
 
 def _check_caption(caption: str) -> None:
-    if "\n" in caption or not caption.strip():
+    if "\n" in caption or not caption.strip() or not _is_text(caption):
         raise DreamBoothError("a caption is one line of text, such as 'a photo of sks dog' or 'a photo of {}'.")
+
+
+def _is_text(words: str) -> bool:
+    """Whether it can be written as UTF-8: a shell passes bytes of another encoding on as halves of surrogate pairs."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

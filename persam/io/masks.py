@@ -3,6 +3,7 @@
 `io.mask_values` says what values mean, `io.mask_shapes` what outlines and run lengths do.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from persam.io.mask_values import is_stack, marked_in, marked_in_stack
 Array = np.ndarray[Any, Any]
 TEXT_SUFFIXES = (".json", ".txt")
 MOST_TEXT = 256 << 20  # bytes
+HEADER_BYTES = 1 << 16  # of a NumPy file at most
 SHOWN = 6  # labels in a message
 
 
@@ -178,7 +180,7 @@ def _marked(source: object, image_hw: tuple[int, int], image_name: str) -> Marke
 def _of_file(path: Path, source: object, image_hw: tuple[int, int], image_name: str) -> Marked:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return _of_picture(_numpy_file(path), image_hw, image_name)
+        return _of_picture(_numpy_file(path, image_hw), image_hw, image_name)
     if suffix not in TEXT_SUFFIXES:
         return _of_picture(source, image_hw, image_name)
     try:
@@ -191,7 +193,7 @@ def _of_file(path: Path, source: object, image_hw: tuple[int, int], image_name: 
     return marked_in_text(text, image_hw, image_name=image_name, suffix=suffix)
 
 
-def _numpy_file(path: Path) -> Array:
+def _numpy_file(path: Path, image_hw: tuple[int, int]) -> Array:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -200,7 +202,13 @@ def _numpy_file(path: Path) -> Array:
             names = list(loaded.files)
             if "mask" not in names and len(names) != 1:
                 raise MaskError(f"{path} holds the arrays {', '.join(names)}: one of them should be called 'mask'.")
-            return np.asarray(loaded["mask" if "mask" in names else names[0]])
+            name = "mask" if "mask" in names else names[0]
+            unpacked = loaded.zip.getinfo(f"{name}.npy").file_size
+            if unpacked > HEADER_BYTES + MOST_LABELS * 8 * math.prod(image_hw):  # a megabyte may unpack to a gigabyte
+                raise MaskError(
+                    f"the mask {path} unpacks to {unpacked / 1e6:.0f} MB, which no mask of this photo does."
+                )
+            return np.asarray(loaded[name])
     except MaskError:
         raise
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from persam.errors import PerSAMError
 from persam.geometry import box_of
-from persam.io import draw, mask_files
+from persam.io import draw, mask_files, notebook
 from persam.io.again import Unreadable
 
 Array = np.ndarray[Any, Any]
@@ -123,6 +123,12 @@ class Segmentation:
         presence = "presence not judged" if self.presence is None else f"presence {self.presence:.2f}"
         where = f"box {self.box_xyxy}, {self.area_px} pixels" if self.present else "not here"
         return f"Segmentation({self.concept!r}: {where}, score {self.score:.2f}, {presence})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the mask as a small picture, and the numbers."""
+        return notebook.figure(
+            self.concept, lambda: self.mask[..., None] * np.full(3, 255, np.uint8), [self.to_record()]
+        )
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -288,3 +294,7 @@ class ImageResult:
         if self.error is not None:
             return f"ImageResult({self.name!r}: not searched, {self.error})"
         return f"ImageResult({self.name!r}: {'; '.join(map(repr, self.segmentations))})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the overlay as a small picture, and the numbers of everything that was looked for."""
+        return notebook.figure(self.name, self.overlay, [one.to_record() for one in self.segmentations])

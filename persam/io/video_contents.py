@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from PIL import Image
 
 from persam.errors import VideoError
 
@@ -73,7 +74,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """PyAV's container, and its first video track that is no cover picture.
 
     Raises:
-        VideoError: no such track, or none that can be decoded.
+        VideoError: no such track, none that can be decoded, or frames beyond the size at which PIL refuses photos.
         av.error.FFmpegError: what FFmpeg says of the file.
     """
     av = import_av()
@@ -85,7 +86,21 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if stream.codec_context is None:
             raise VideoError(f"cannot read the clip {path}: nothing here decodes its video. Export it as H.264.")
         stream.thread_type = "AUTO"
+        _bound(path, stream.codec_context)
         yield container, stream
+
+
+def _bound(path: Path, codec: Any) -> None:
+    """Frames take no more memory than photos may: a file of some kilobytes can ask for a gigabyte a frame."""
+    if Image.MAX_IMAGE_PIXELS is None:
+        return
+    most = 2 * Image.MAX_IMAGE_PIXELS  # at which PIL refuses
+    if codec.width * codec.height > most:
+        raise VideoError(
+            f"cannot read the clip {path}: its frames have {codec.width}x{codec.height} pixels, more than "
+            f"{most / 1e6:.0f} million. Scale it down, or if you trust it raise PIL.Image.MAX_IMAGE_PIXELS yourself."
+        )
+    codec.options = {"max_pixels": str(most)}  # of frames that have another size than the header says
 
 
 def contents_of(path: Path) -> Contents:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from persam.errors import ConceptError, MaskError, PerSAMError
+from persam.io import draw, notebook
 from persam.io.write import write_bytes
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
@@ -68,8 +70,8 @@ class Concept:
 
     @property
     def counter_examples(self) -> int:
-        """How many there are; each was described in all turns."""
-        return 0 if self.not_this is None else -(-len(self.not_this.image.unique()) // TURNS)
+        """How many there are."""
+        return 0 if self.not_this is None else _images(self.not_this)
 
     def to(self, device: torch.device | str) -> "Concept":
         return replace(
@@ -94,6 +96,22 @@ class Concept:
 
     def __hash__(self) -> int:
         return hash((self.name, self.recipe, self.backbone, self.fingerprint))
+
+    def __repr__(self) -> str:
+        words = "; ".join(f"{key} {value}" for key, value in self._known.items() if key != "concept")
+        return f"Concept({self.name!r}: {words})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the reference with its mask, where it is in memory, and what is known."""
+        shown = next(iter(self.references), None)
+        picture = None if shown is None else partial(draw.overlay, shown.rgb, shown.mask, colour=draw.INSIDE)
+        return notebook.figure(self.name, picture, [self._known])
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        views = len(self.references) if self.identity is None else _images(self.identity)
+        known = {"concept": self.name, "recipe": self.recipe.name, "model": self.backbone, "views": views or None}
+        return known | {"counter-examples": self.counter_examples, "tuned": self.scale_weights is not None}
 
     def save(self, path: str | Path) -> Path:
         """Writes a safetensors file of a hundred kilobytes or less for each reference: numbers and metadata, no image.
@@ -226,6 +244,11 @@ def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instanc
     if max_instances > 1 and any(isinstance(one.recipe, OfficialRecipe) for one in known):
         raise PerSAMError("an official recipe finds one instance an image. Use the recipe 'persam' for several.")
     return [one.to(backbone.device) for one in known]
+
+
+def _images(descriptor: IdentityDescriptor) -> int:
+    """How many images it is of; each was described in all turns."""
+    return -(-len(descriptor.image.unique()) // TURNS)
 
 
 def _tensors_of(concept: Concept) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ paper, which finds one; its code paints the find black and encodes again.)
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -74,10 +75,12 @@ def peaks(embedding: ImageEmbedding, concept: Concept, calibration: Calibration)
     around = F.max_pool2d(likely[None, None], 2 * APART + 1, stride=1, padding=APART)[0, 0]
     places = ((likely >= around) & ((calibration.slope * ratio).sigmoid() >= LIKELY)).nonzero()
     places = places[likely[places[:, 0], places[:, 1]].argsort(descending=True, stable=True)]
+    free = np.ones(likely.shape, bool)
     kept: list[Tensor] = []
-    for place in places:  # of a plateau every patch is as likely as those around it
-        if all((place - other).abs().max() > APART for other in kept):
+    for place, (row, column) in zip(places, places.tolist(), strict=True):
+        if free[row, column]:  # of a plateau every patch is as likely as those around it
             kept.append(place)
+            free[max(0, row - APART) : row + APART + 1, max(0, column - APART) : column + APART + 1] = False
     nowhere = frame.patches_to_original(similarity.new_tensor(peak_of(-smooth(ratio))))
     labels = similarity.new_tensor([1.0, 0.0])
     return [

@@ -54,8 +54,9 @@ def track(
         VideoError: the clip cannot be read, or ends early: then after the results of the frames before.
         PerSAMError: another of its children says what cannot be used.
 
-    >>> for frame in persam.track("walk.mp4", "rex_mask.png", names=["rex"]):  # doctest: +SKIP
-    ...     print(frame.time, frame["rex"].present, frame["rex"].box_xyxy)
+    Examples:
+        >>> for frame in persam.track("walk.mp4", "rex_mask.png", names=["rex"]):  # doctest: +SKIP
+        ...     print(frame.time, frame["rex"].present, frame["rex"].box_xyxy)
     """
     chosen = find(recipe)
     given = list(objects) if isinstance(objects, list | tuple) else [objects]

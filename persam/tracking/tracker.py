@@ -48,10 +48,11 @@ class Tracker:
         TrackingError: there is no such recipe.
         WeightsError: the recipe's video model cannot be loaded.
 
-    >>> tracker = Tracker(persam.load())  # doctest: +SKIP
-    >>> result = tracker.step(first, ["rex_mask.png"], names=["rex"])  # doctest: +SKIP
-    >>> for rgb in frames:  # doctest: +SKIP
-    ...     print(tracker.step(rgb)["rex"].present)
+    Examples:
+        >>> tracker = Tracker(persam.load())  # doctest: +SKIP
+        >>> result = tracker.step(first, ["rex_mask.png"], names=["rex"])  # doctest: +SKIP
+        >>> for rgb in frames:  # doctest: +SKIP
+        ...     print(tracker.step(rgb)["rex"].present)
     """
 
     def __init__(self, model: PerSAM, *, recipe: str | AnyTrackingRecipe = PERSAM_VIDEO):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from persam.cli.shell import say
 from persam.cli.streams import open_streams, printable
 from tests.cli.typed import files_in, records
 from tests.colour import GREEN, photo
@@ -168,3 +169,9 @@ def test_what_a_terminal_cannot_show_is_written_as_a_code() -> None:
 
     assert printable("caf\u00e9 \udcff", Ascii()) == "caf\\xe9 \\udcff"
     assert printable("caf\u00e9", sys.stdout) == "caf\u00e9"
+
+
+def test_a_file_name_gives_a_terminal_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable("\x1b[2J\x9b31m\r\x7f caf\u00e9", sys.stdout) == "\\x1b[2J\\x9b31m\\x0d\\x7f caf\u00e9"
+    say("cannot read \x1b]0;title\x07.png\nor so")
+    assert capsys.readouterr().err == "persam: cannot read \\x1b]0;title\\x07.png or so\n"

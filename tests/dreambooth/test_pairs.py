@@ -21,6 +21,16 @@ def test_pairs_come_sorted_by_name_with_the_captions_there_are(tmp_path):
     assert two == second
 
 
+def test_a_caption_that_is_no_text_is_named(tmp_path):
+    write_pair(tmp_path, "a")
+    (tmp_path / "captions").mkdir()
+    (tmp_path / "captions" / "a.txt").write_bytes(b"a photo of sks caf\xe9")
+    with pytest.raises(
+        DreamBoothError, match=r"cannot read the caption .*a\.txt: .* Save it as UTF-8 text, or remove it"
+    ):
+        read_pairs(tmp_path)
+
+
 def only_masks(folder: Path) -> None:
     (folder / "images" / "a.png").unlink()
 

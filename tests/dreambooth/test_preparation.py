@@ -190,6 +190,7 @@ def test_what_is_stopped_leaves_nothing(tmp_path, model, rex, album, error):
         ({"layout": "dalle"}, "no layout for 'dalle': choose one of diffusers, kohya, onetrainer, simpletuner, ai-too"),
         ({"caption": " "}, "a caption is one line of text"),
         ({"caption": "a\nb"}, "a caption is one line of text"),
+        ({"caption": "caf\udce9"}, "a caption is one line of text"),  # a byte of another encoding, from a shell
     ],
 )
 def test_wrong_choices_are_refused_before_anything_is_asked(tmp_path, model, rex, album, choices, says):

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz COUNT`: runs the cases and lists the faults; exits with 1 where there are some."""
 
 import argparse
+import faulthandler
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from tests.fuzz.kinds import KINDS
 from tests.fuzz.run import cases, run_one
 
 
@@ -16,9 +18,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--kind", action="append", choices=list(KINDS), help="cases of this kind alone; may be repeated"
+    )
     parser.add_argument("--only", metavar="KIND:SEED:NUMBER", help="one case again")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    faulthandler.enable()  # a crash in C names its place
     start, faults, done = time.monotonic(), 0, Counter[str]()
     with TemporaryDirectory() as cache:
         os.environ["PERSAM_CACHE"] = cache
@@ -27,7 +33,7 @@ def main() -> int:
             kind, seed, number = options.only.split(":")
             todo = [(kind, int(seed), int(number))]
         else:
-            todo = [(kind, options.seed, number) for kind, number in cases(options.count, options.seed)]
+            todo = [(kind, options.seed, number) for kind, number in cases(options.count, options.kind)]
         for kind, seed, number in todo:
             done[kind] += 1
             fault = run_one(kind, seed, number)

@@ -83,6 +83,18 @@ def commands(rng: Random, folder: Path) -> None:
     type_into(rng, folder)
 
 
+def videos(rng: Random, folder: Path) -> None:
+    from tests.fuzz.videos import read_clip
+
+    read_clip(rng, folder)
+
+
+def training(rng: Random, folder: Path) -> None:
+    from tests.fuzz.training import train_folder
+
+    train_folder(rng, folder)
+
+
 # --- what is mutated
 
 
@@ -300,6 +312,8 @@ KINDS: dict[str, tuple[int, Callable[[Random, Path], None]]] = {
     "concepts": (10, concepts),
     "checkpoints": (6, checkpoints),
     "commands": (12, commands),
+    "videos": (12, videos),
+    "training": (8, training),
 }
-"""Each kind with its share of a hundred cases."""
+"""Each kind with its share of the cases."""
 EXPECTED = PerSAMError

@@ -153,6 +153,26 @@ def test_cause_of_a_mask_error_is_the_decoders(tmp_path: Path) -> None:
     assert "UnidentifiedImageError" in repr(caught.value.__cause__)
 
 
+def test_a_small_file_that_unpacks_to_much_more_than_the_photo_is_refused_unread(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", mask=np.zeros((3000, 3000), np.uint8))
+    assert (tmp_path / "bomb.npz").stat().st_size < 20_000
+    with pytest.raises(MaskError, match=r"bomb\.npz unpacks to 9 MB, which no mask of this photo does"):
+        read_mask(tmp_path / "bomb.npz", (24, 32))
+
+
+def test_a_numpy_file_of_objects_is_refused_unread(tmp_path: Path) -> None:
+    """A pickle within it could run anything."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    np.save(tmp_path / "trap.npy", np.array([Trap()], object), allow_pickle=True)
+    with pytest.raises(MaskError, match="it is no NumPy file of numbers"):
+        read_mask(tmp_path / "trap.npy", (24, 32))
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_photo_given_as_mask() -> None:
     rows, columns = np.mgrid[0:60, 0:80]
     photo = np.dstack([rows * 4, columns * 3, (rows + columns) * 1.8]).astype(np.uint8)

@@ -73,7 +73,13 @@ def test_long_names_are_cut_and_stay_apart() -> None:
 
 @pytest.mark.parametrize(
     ("concept", "part"),
-    [("rex", "rex"), ("my blue one", "my-blue-one"), ("a_b/c:d", "a-b-c-d"), ("v1.2-\u00e9", "v1.2-\u00e9")],
+    [
+        ("rex", "rex"),
+        ("my blue one", "my-blue-one"),
+        ("a_b/c:d", "a-b-c-d"),
+        ("../up", "..-up"),
+        ("v1.2-\u00e9", "v1.2-\u00e9"),
+    ],
 )
 def test_a_concepts_part_of_a_file_name(concept: str, part: str) -> None:
     assert file_part(concept) == part

@@ -1,6 +1,8 @@
 """A clip that is broken gives its good frames first, and says where it ends and what to do."""
 
+import struct
 import sys
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,29 @@ def test_without_pyav_a_folder_still_works(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(VideoError, match=r'pip install "persam\[video\]"\. A folder of frames as pictures needs no'):
         open_video(path)
     assert len(list(open_video(walk).frames())) == 3
+
+
+def test_a_small_file_of_huge_frames_is_refused_as_photos_are(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "monob"
+        container.start_encoding()
+        packet = av.Packet(black_png(15000, 15000))
+        packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, 0, 0, True
+        container.mux(packet)
+    assert path.stat().st_size < 40_000
+    with pytest.raises(VideoError, match=r"its frames have 15000x15000 pixels, more than 179 million\. Scale it down"):
+        open_video(path)
+
+
+def black_png(width: int, height: int) -> bytes:
+    """One bit a pixel, written a row at a time."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -87,6 +87,14 @@ def test_older_file_is_replaced_and_new_ones_have_ordinary_rights(tmp_path: Path
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
 
 
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_bytes(b"precious")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "precious.txt")
+    write_bytes(b"newer", tmp_path / "a.txt")
+    assert (tmp_path / "precious.txt").read_bytes() == b"precious"
+    assert not (tmp_path / "a.txt").is_symlink()
+
+
 def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert write_bytes(b"", "~/a.txt") == tmp_path / "a.txt"

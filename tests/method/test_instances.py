@@ -106,6 +106,13 @@ class Offers(Rehearsed):
         return Candidates(logits, torch.tensor([[0.1, 0.9, 0.5, 0.6]]).repeat(len(prompt), 1))
 
 
+def test_peaks_of_an_area_that_is_alike_throughout_are_three_patches_apart():
+    everywhere = scene(*((row, column) for row in range(16) for column in range(16)))
+    priors = peaks(everywhere, CONCEPT, Calibration("0"))
+    places = {tuple(prior.points_xy[0].tolist()) for prior in priors}
+    assert places == {(x + 7.5, y + 7.5) for x in range(0, 256, 48) for y in range(0, 256, 48)}
+
+
 def test_all_peaks_are_decoded_as_one_batch_and_a_mask_that_two_of_them_offer_is_proposed_once():
     backbone = Offers()
     image = scene((2, 3), (2, 6), (12, 9))
