@@ -32,6 +32,7 @@ FILES = {
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
+        {"segmentation"},
         {"results"},
         {"video_formats", "proposal_sheet"},
         {"formats"},

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from persam.errors import DataError
 from persam.io import rle
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 
 if TYPE_CHECKING:
     import pyarrow as pa

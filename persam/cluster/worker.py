@@ -21,7 +21,8 @@ from persam.errors import ImageError, OutputError
 from persam.io import manifest, write
 from persam.io.background import in_background
 from persam.io.names import file_part
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 from persam.sam import malloc
 
 if TYPE_CHECKING:
