@@ -27,8 +27,22 @@ WINGS = (
 # The same within a wing: a file imports files of the rows above it.
 FILES = {
     "io": (
-        {"write", "rle", "image_values", "mask_labels", "video_contents", "names", "lock", "fonts", "background"},
-        {"image_files", "mask_values", "mask_shapes"},
+        {
+            "write",
+            "rle",
+            "image_values",
+            "mask_labels",
+            "video_contents",
+            "names",
+            "lock",
+            "fonts",
+            "background",
+            "outlines",
+            "brush",
+        },
+        {"image_files", "mask_values", "shapes"},
+        {"mask_cvat", "mask_label_studio"},
+        {"mask_shapes"},
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
