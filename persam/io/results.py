@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from persam.errors import PerSAMError
-from persam.io import draw
+from persam.io import detections, draw
 from persam.io.again import Unreadable
 from persam.io.segmentation import Box, Segmentation
 
@@ -137,6 +137,19 @@ class ImageResult:
     def save(self, path: str | Path, *, format: str | None = None) -> Path:
         """Writes the best segmentation's mask; see `Segmentation.save`."""
         return self.best.save(path, format=format)
+
+    def to_supervision(self) -> Any:
+        """What is present as supervision's `Detections`, for its annotators, trackers, zones and metrics.
+
+        `xyxy` is inclusive, as `supervision.mask_to_xyxy` gives it; `confidence` is the score; `class_id` is the place
+        of the concept among those that were asked for; `tracker_id` the track id of a video's frame, else None; `data`
+        has `class_name`, `instance` and `presence`, which is NaN where it was not judged.
+
+        Raises:
+            PerSAMError: supervision is not installed.
+        """
+        asked = list(dict.fromkeys(one.concept for one in self.segmentations))
+        return detections.to_supervision(list(self), asked, self.size_hw)
 
     def overlay(self) -> UInt8[Array, "h w 3"]:
         """The image with everything that is present drawn over it, each in a colour of its own: in a video for life.

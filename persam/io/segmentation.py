@@ -93,10 +93,17 @@ class Segmentation:
         """
         return mask_files.write_mask(self.mask, path, format=format, score=self.score)
 
-    def to_coco(self, *, image_id: int = 0, category_id: int = 1, annotation_id: int | None = None) -> dict[str, Any]:
-        """A COCO annotation with compressed RLE, box as x, y, width, height, area in pixels and score."""
+    def to_coco(
+        self, *, image_id: int = 0, category_id: int = 1, annotation_id: int | None = None, polygons: bool = False
+    ) -> dict[str, Any]:
+        """A COCO annotation with compressed RLE or polygons, box as x, y, width, height, area in pixels and score."""
         return mask_files.to_coco(
-            self.mask, image_id=image_id, category_id=category_id, annotation_id=annotation_id, score=self.score
+            self.mask,
+            image_id=image_id,
+            category_id=category_id,
+            annotation_id=annotation_id,
+            score=self.score,
+            polygons=polygons,
         )
 
     def to_record(self) -> dict[str, Any]:
