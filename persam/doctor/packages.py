@@ -89,13 +89,16 @@ def check_extra(extra: str, asked: Sequence[Requirement]) -> Line:
     if missing:
         return Line(name, "missing", f"not installed: {', '.join(missing)}", install, needed)
     for one in asked:
-        version = versions[one.name] or ""
-        if not fits(version, one.asks):
-            detail = f"{one.name} is {version}, and {one.asks} is asked for"
+        if not fits(versions[one.name] or "", one.asks):
+            detail = f"{one.name} is {versions[one.name]}, and {one.asks} is asked for"
             return Line(name, "broken", detail, f"pip install '{one.name}{one.asks}'", needed)
-        if why := said.get(one.module, ""):
-            mend = f"pip install --force-reinstall --no-deps '{one.name}=={version}'"
-            return Line(name, "broken", f"{one.name} {version} does not import: {why}", mend, needed)
+    # All that fail: one may fail only because it needs another.
+    failed = [one for one in asked if said.get(one.module)]
+    if failed:
+        whys = "; ".join(f"{one.name} {versions[one.name]} ({said[one.module]})" for one in failed)
+        pins = " ".join(f"'{one.name}=={versions[one.name]}'" for one in failed)
+        mend = f"pip install --force-reinstall --no-deps {pins}"
+        return Line(name, "broken", f"does not import: {whys}", mend, needed)
     return Line(name, "ok", ", ".join(f"{name} {version}" for name, version in versions.items()), needed=needed)
 
 

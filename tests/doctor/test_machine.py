@@ -28,7 +28,7 @@ def test_codecs_write_and_read() -> None:
     assert not film.needed
 
 
-def test_a_codec_whose_package_is_missing_or_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_codec_whose_package_is_missing_or_broken() -> None:
     missing = machine._tried("HEIC photos", lambda: "", missing=("nobody_has_this",), extra="heif")
     assert (missing.state, missing.mend) == ("missing", "pip install 'persam[heif]'")
 
@@ -57,7 +57,7 @@ def test_a_pytorch_that_fails_is_what_keeps_photos_from_being_searched(monkeypat
     assert line.mend == "pip install --force-reinstall torch"
 
 
-def test_a_gpu_that_fails_is_named_and_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_fails_is_named_and_not_needed() -> None:
     fake = SimpleNamespace(ones=lambda *_, device: (_ for _ in ()).throw(RuntimeError("no kernel image")))
     line = machine._device(fake, "cuda:0")
     assert (line.check, line.state, line.needed) == ("cuda:0", "broken", False)

@@ -1,6 +1,5 @@
 """What is said of packages: missing, of another version, broken, or crashing on import."""
 
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -85,14 +84,22 @@ def test_a_package_that_does_not_import_or_crashes(site: Path, code: str, why: s
     whole = install(site, "whole", "2.0", "")
     line = check_extra("video", [whole, install(site, "made_up", "2.0", code)])
     assert line.state == "broken"
-    assert f"made_up 2.0 does not import: {why}" in line.detail
+    assert f"does not import: made_up 2.0 ({why}" in line.detail
     assert line.mend == "pip install --force-reinstall --no-deps 'made_up==2.0'"
+
+
+def test_a_package_that_fails_with_another_is_mended_together_with_it(site: Path) -> None:
+    asked = [install(site, "upper", "2.0", "import lower"), install(site, "lower", "2.0", "raise OSError('torn')")]
+    line = check_extra("", asked)
+    assert line.needed
+    assert line.detail == "does not import: upper 2.0 (OSError: torn); lower 2.0 (OSError: torn)"
+    assert line.mend == "pip install --force-reinstall --no-deps 'upper==2.0' 'lower==2.0'"
 
 
 def test_a_package_that_never_answers(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "PATIENCE_S", 1)
     line = check_extra("video", [install(site, "made_up", "2.0", "import time; time.sleep(60)")])
-    assert "made_up 2.0 does not import: it takes longer than 1 s" in line.detail
+    assert line.detail == "does not import: made_up 2.0 (it takes longer than 1 s)"
 
 
 def test_extras_for_development_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,4 +117,3 @@ def test_persam_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "requires", absent)
     [line] = check_packages()
     assert (line.state, line.needed, line.mend) == ("missing", True, "pip install -e .")
-    assert sys.executable
