@@ -191,7 +191,8 @@ def test_a_disk_with_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages and codecs are taken as they are, and not tried."""
+    """Packages, codecs and the search are taken as they are, and not tried."""
+    monkeypatch.setattr(machine, "_search", lambda: "found")
     for name in ("check_packages", "check_codecs", "check_weights"):
         monkeypatch.setattr(examination, name, lambda: iter(()))
 
