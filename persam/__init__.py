@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from persam.api import load, segment
     from persam.errors import PerSAMError
     from persam.io.masks import Mask
-    from persam.io.results import ImageResult, Segmentation
+    from persam.io.results import ImageResult
+    from persam.io.segmentation import Segmentation
     from persam.method.concept import Concept
     from persam.method.prompts import Box, Points, Polygon, Scribble
     from persam.method.recipes import RECIPES, Recipe
@@ -32,7 +33,7 @@ _HOMES = {
     "Tracker": "tracking.tracker",
     "Concept": "method.concept",
     "ImageResult": "io.results",
-    "Segmentation": "io.results",
+    "Segmentation": "io.segmentation",
     "Mask": "io.masks",
     "Recipe": "method.recipes",
     "RECIPES": "method.recipes",

@@ -19,8 +19,8 @@ WINGS = (
     {"model"},
     {"export"},
     {"api"},
-    {"tracking", "dreambooth", "engines", "cluster"},
-    {"eval", "studio"},  # eval measures what a user gets, tracks included
+    {"tracking", "dreambooth", "engines", "cluster", "connectors"},
+    {"eval", "studio", "doctor"},  # eval measures what a user gets, tracks included
     {"__init__"},
     {"cli"},
 )
@@ -38,13 +38,20 @@ FILES = {
             "fonts",
             "background",
             "notebook",
+            "outlines",
+            "brush",
         },
-        {"image_files", "mask_values", "mask_shapes"},
+        {"image_files", "mask_values", "shapes"},
+        {"mask_cvat", "mask_label_studio"},
+        {"mask_shapes"},
         {"images"},
         {"masks", "album", "again", "draw", "video_file", "video_sound"},
         {"mask_files", "video", "video_writer"},
+        {"segmentation"},
+        {"detections"},
         {"results"},
-        {"video_formats", "proposal_sheet"},
+        {"video_formats", "proposal_sheet", "rows"},
+        {"annotation_formats"},
         {"formats"},
         {"manifest"},
         {"run"},
@@ -89,9 +96,10 @@ FILES = {
         {"dataset", "preparation", "scoring"},
         {"train"},
     ),
+    "connectors": ({"search"}, {"cvat", "fiftyone"}),
     # what Ray is given
     "cluster": (
-        {"addresses", "blocks", "rows"},
+        {"addresses", "blocks"},
         {"store"},
         {"worker"},
         {"job"},
@@ -117,11 +125,12 @@ FILES = {
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
+    "doctor": ({"line"}, {"packages"}, {"machine"}, {"examine"}),
     "cli": (
         {"cache", "bench_rows", "streams"},
         {"texts", "shell", "action", "settings", "option_groups"},
         {"marks"},
-        {"asked", "dreambooth_prepare", "dreambooth_score", "export", "propose"},
+        {"asked", "dreambooth_prepare", "dreambooth_score", "export", "propose", "doctor"},
         {"dreambooth_train"},
         {"dreambooth", "bench", "bench_speed", "track_options", "cluster"},
         {"arguments", "table"},
@@ -131,7 +140,8 @@ FILES = {
 }
 # Imported by one wing alone, and there inside functions: `import persam` must not need them.
 CONFINED = {"segment_anything": "sam", "av": "io", "ray": "cluster", "diffusers": "dreambooth", "gradio": "studio"}
-CONFINED |= {"onnx": "sam", "onnxruntime": "sam"}
+CONFINED |= {"onnx": "sam", "onnxruntime": "sam", "supervision": "io", "cvat_sdk": "connectors"}
+CONFINED |= {"fiftyone": "connectors"}
 # In the repository, not in the wheel.
 OUTSIDE = {"tests", "training", "demos"}
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from persam.cli import bench, bench_speed, cluster, dreambooth
 from persam.cli.cache import cache_options
+from persam.cli.doctor import DOCTOR_HELP, doctor_options
 from persam.cli.export import EXPORT_HELP, export_options
 from persam.cli.option_groups import (
     existing_options,
@@ -244,6 +245,8 @@ def command_line() -> argparse.ArgumentParser:
         if action.segments:
             mask_options(parser)
             network_options(parser)
+
+    doctor_options(_command(commands, "doctor", "say what works on this machine", DOCTOR_HELP))
 
     weights = _command(commands, "weights", "list, fetch and check model weights")
     actions = _subcommands(weights, "ACTION")

@@ -1,15 +1,16 @@
-"""What the shell's words do: `persam segment|track|learn|propose|demo|eval|bench|export|dreambooth|weights`.
+"""What the shell's words do: `persam segment|track|learn|propose|demo|eval|bench|export|dreambooth|doctor|weights`.
 
-Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted, 141 the reader
-of the output has left, as `head` does. Results go to the output folder and to stdout: a table on a terminal, else a
-JSON line per photo or frame. What is said of the run goes to stderr.
+Exit codes: 0 done, 1 `doctor` found that photos cannot be searched, 2 something the user can put right (one line on
+stderr says what), 130 interrupted, 141 the reader of the output has left, as `head` does. Results go to the output
+folder and to stdout: a table on a terminal, else a JSON line per photo or frame. What is said of the run goes to
+stderr.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import bench, bench_speed, dreambooth, evaluate, export, propose, segment, track, weights
+from persam.cli import bench, bench_speed, doctor, dreambooth, evaluate, export, propose, segment, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.cli.streams import BROKEN_PIPE, drop_output, open_streams
@@ -86,6 +87,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": export.export,
     "bench cluster": bench.cluster,
     **{f"dreambooth {name}": action.run for name, action in dreambooth.ACTIONS.items()},
+    "doctor": doctor.doctor,
     "weights list": weights.show,
     "weights fetch": weights.fetch,
     "weights verify": weights.verify,

@@ -3,8 +3,8 @@
 
 def _mask_help(image: str) -> str:
     return f"""\
-  MASK    where it is in {image}: an image of its size (object light, rest black), a LabelMe, COCO or YOLO file
-          (of several objects in it, --label N says which), or in words, in its pixels:
+  MASK    where it is in {image}: an image of its size (object light, rest black); a LabelMe, COCO, CVAT, Label Studio
+          or YOLO file (of several objects in it, --label N says which); or in words, in its pixels:
             box:x0,y0,x1,y1           two corners
             "points:x,y;x,y;-x,y"     places on the object; a leading - marks a place that is not
             "polygon:x,y;x,y;x,y"     its outline

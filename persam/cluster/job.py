@@ -69,7 +69,7 @@ def segment(
     """A `ray.data.Dataset` with a row for everything that is found: lazy, and nothing is written.
 
     It runs on the cluster that this process is connected to (`ray.init`), else on the one that RAY_ADDRESS names, else
-    on this machine. `persam.cluster.rows.schema` explains the columns.
+    on this machine. `persam.io.rows.schema` explains the columns.
 
     Args:
         photos: paths, folders, patterns and addresses that fsspec reads, such as "s3://bucket/album/*.jpg", which

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from persam.cluster.addresses import file_system, is_address
-from persam.cluster.rows import from_parquet, to_parquet
 from persam.errors import DataError, OutputError
 from persam.io import manifest, write
 from persam.io.manifest import Manifest
+from persam.io.rows import from_parquet, to_parquet
 from persam.io.run import Existing
 
 if TYPE_CHECKING:

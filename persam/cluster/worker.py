@@ -15,13 +15,14 @@ from PIL import Image
 
 from persam.cluster.addresses import read_photo
 from persam.cluster.blocks import Block, begun_name, mask_stem, part_name
-from persam.cluster.rows import Row, rows_of, table_of, to_parquet
 from persam.cluster.store import MASKS, Store
 from persam.errors import ImageError, OutputError
 from persam.io import manifest, write
 from persam.io.background import in_background
 from persam.io.names import file_part
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.rows import Row, rows_of, table_of, to_parquet
+from persam.io.segmentation import Segmentation
 from persam.sam import malloc
 
 if TYPE_CHECKING:

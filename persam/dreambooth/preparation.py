@@ -16,7 +16,7 @@ from persam.errors import DreamBoothError, ImageError
 from persam.io.album import Target, iter_targets
 from persam.io.folder import file_part
 from persam.io.mask_files import write_mask
-from persam.io.results import Segmentation
+from persam.io.segmentation import Segmentation
 from persam.io.write import check_empty, whole_folder, write_bytes, write_picture
 from persam.method.concept import Concept
 from persam.model import PerSAM

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persam.cluster import job
-from persam.cluster.rows import Row, rows_of, table_of
 from persam.cluster.store import Store
 from persam.errors import DataError
+from persam.io.rows import Row, rows_of, table_of
 
 if TYPE_CHECKING:
     from persam.method.concept import Concept

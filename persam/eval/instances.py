@@ -21,7 +21,7 @@ from persam.eval.scores import Metrics, Row, mean_metrics
 from persam.eval.table import append_rows, provenance
 from persam.geometry import box_of
 from persam.io import draw
-from persam.io.results import Segmentation
+from persam.io.segmentation import Segmentation
 from persam.io.write import write_picture
 from persam.method.recipes import OfficialRecipe
 from persam.model import PerSAM

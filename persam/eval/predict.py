@@ -14,7 +14,7 @@ from persam.eval.benchmark import Predict, Run, Setting
 from persam.eval.episodes import Episode, Prediction, Reference, Target
 from persam.eval.table import source_digest
 from persam.geometry import box_of
-from persam.io.results import Segmentation
+from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept
 from persam.method.recipes import Recipe, to_plain
 from persam.model import PerSAM

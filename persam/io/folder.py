@@ -16,8 +16,9 @@ from persam.io.album import Target
 from persam.io.background import in_background
 from persam.io.manifest import Item, Manifest, Output
 from persam.io.names import Endings, file_part, key, photo_names
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
 from persam.io.run import Existing, Record, Run
+from persam.io.segmentation import Segmentation
 
 JPEG_SIDE_PX = 65_000  # a JPEG ends at 65,535
 OVERLAYS = ("jpg", "png")

@@ -1,26 +1,33 @@
 """Results as data sets that other tools read: a table of formats, one line and one function each.
 
-Every format holds what is present and leaves out the rest, and images that could not be searched. Images themselves
-are not copied: a data set refers to them as NAME and the suffix of their file, .png for those from memory.
+Every format holds what is present and leaves out the rest, and images that could not be searched; Parquet has rows of
+what is absent too. Images themselves are copied for YOLO alone: other data sets refer to them as NAME and the suffix of
+their file, .png for those from memory.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from persam.errors import OutputError
 from persam.io import write
+from persam.io.annotation_formats import label_studio, labelme
+from persam.io.image_files import orientation_of
 from persam.io.mask_files import VOC_PALETTE, palette_png, yolo_lines
 from persam.io.results import ImageResult
+from persam.io.rows import parquet
 from persam.io.video_formats import coco_video, image_file, mots
 
 Array = np.ndarray[Any, Any]
+YOLO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of images that are copied as they are
 MOST_INDICES = 254  # of a palette PNG: 0 is background, and 255 is undecided in VOC and DAVIS
 
 
@@ -43,11 +50,12 @@ def export(results: ImageResult | Iterable[ImageResult], path: str | Path, *, fo
     Args:
         results: one, or many that are drawn from one at a time and not kept, such as those of `PerSAM.segment`. For
             `mots` and `coco_video` they are the frames of one video in their order, such as those of `persam.track`.
-        path: a file for `coco`, `mots` and `coco_video`, a folder for every other format; it is made when it is not
-            there yet.
+        path: a file for `coco`, `coco_polygons`, `parquet`, `mots` and `coco_video`, a folder for every other format;
+            it is made when it is not there yet.
         format: a name of FORMATS.
 
     Raises:
+        PerSAMError: `parquet` without PyArrow.
         OutputError: an unknown format, two images of one name, more objects than the format holds, results that are
             not one video for a format of videos, or a place that cannot be written.
     """
@@ -72,7 +80,7 @@ def _of_different_names(results: Iterable[ImageResult]) -> Iterator[ImageResult]
         del result  # before the next one is computed, here and below: one in memory at a time
 
 
-def _coco(results: Iterable[ImageResult], path: Path) -> None:
+def _coco(results: Iterable[ImageResult], path: Path, *, polygons: bool = False) -> None:
     categories: dict[str, int] = {}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -81,7 +89,12 @@ def _coco(results: Iterable[ImageResult], path: Path) -> None:
         height, width = result.size_hw
         images.append({"id": len(images) + 1, "file_name": image_file(result), "width": width, "height": height})
         annotations += [
-            one.to_coco(image_id=len(images), category_id=categories[one.concept], annotation_id=annotation_id)
+            one.to_coco(
+                image_id=len(images),
+                category_id=categories[one.concept],
+                annotation_id=annotation_id,
+                polygons=polygons,
+            )
             for annotation_id, one in enumerate(result, start=len(annotations) + 1)
         ]
         del result
@@ -96,18 +109,30 @@ def _coco(results: Iterable[ImageResult], path: Path) -> None:
 
 
 def _yolo(results: Iterable[ImageResult], path: Path) -> None:
+    """A trainer finds the images in images/, and the labels of each in labels/ beside it."""
     classes: dict[str, int] = {}
     images = []
     for result in results:
         _number(classes, _concepts(result), first=0)
         lines = "".join(yolo_lines(one.mask, classes[one.concept]) for one in result)
         write.write_bytes(lines.encode(), path / "labels" / f"{result.name}.txt")
-        images.append(f"./images/{image_file(result)}\n")  # YOLO finds the labels of images/ in labels/ beside it
+        suffix, data = _picture(result)
+        write.write_bytes(data, path / "images" / f"{result.name}{suffix}")
+        images.append(f"./images/{result.name}{suffix}\n")
         del result
     write.write_bytes("".join(images).encode(), path / "images.txt")
     # A JSON string is a YAML string, whatever the concept is called.
     names = "".join(f"\n  {number}: {json.dumps(name, ensure_ascii=False)}" for name, number in classes.items())
     write.write_bytes(f"train: images.txt\nval: images.txt\nnames:{names or ' {}'}\n".encode(), path / "data.yaml")
+
+
+def _picture(result: ImageResult) -> tuple[str, bytes]:
+    """Suffix and bytes of the image as a trainer reads it: its own file where that lies upright, else a PNG."""
+    source = result.source
+    copied = source is not None and source.suffix.lower() in YOLO_SUFFIXES and source.is_file()
+    if source is not None and copied and orientation_of(source) == 1:
+        return source.suffix, source.read_bytes()
+    return ".png", write.encode(Image.fromarray(result.read()), "PNG")
 
 
 def _voc(results: Iterable[ImageResult], path: Path) -> None:
@@ -185,9 +210,13 @@ def _indices(result: ImageResult, numbers: Sequence[int]) -> UInt8[Array, "h w"]
 
 FORMATS = {
     "coco": Format(_coco, "one COCO JSON file: images, categories by concept, annotations with RLE, box and score"),
-    "yolo": Format(_yolo, "a folder for a YOLO trainer: labels/NAME.txt, images.txt and data.yaml; holes are filled"),
+    "coco_polygons": Format(partial(_coco, polygons=True), "the same with polygons, which hold the mask exactly"),
+    "yolo": Format(_yolo, "a folder for a YOLO trainer: images/, labels/NAME.txt and data.yaml; holes are filled"),
     "voc": Format(_voc, "a folder as PASCAL VOC: palette PNGs of classes and of objects, XML with boxes, labelmap.txt"),
     "palette": Format(_palette, "a folder of palette PNGs as DAVIS: index = number of the object, see objects.txt"),
+    "labelme": Format(labelme, "a folder of NAME.json for LabelMe: polygons, or masks where those are not exact"),
+    "label_studio": Format(label_studio, "a folder to import: tasks.json with brush masks, and label_config.xml"),
+    "parquet": Format(parquet, "one Parquet file: a row an object, with RLE, box, score and presence; absent ones too"),
     "mots": Format(mots, "one text file as KITTI MOTS: a line an object and frame, with RLE", of_video=True),
     "coco_video": Format(coco_video, "one JSON file as YouTube-VIS: an object's RLE in every frame", of_video=True),
 }

@@ -14,6 +14,7 @@ from PIL import Image
 from persam.errors import OutputError
 from persam.geometry import box_of
 from persam.io import rle, write
+from persam.io.outlines import edge_polygons
 
 Array = np.ndarray[Any, Any]
 
@@ -52,22 +53,32 @@ def to_coco(
     category_id: int = 1,
     annotation_id: int | None = None,
     score: float | None = None,
+    polygons: bool = False,
 ) -> dict[str, Any]:
     """A COCO annotation, ready for JSON: compressed RLE, `bbox` as x, y, width, height, `area` in pixels.
 
-    An empty mask has the box 0, 0, 0, 0. `id` and `score` are left out when they are not given.
+    With `polygons`, those instead of RLE: COCO draws the mask of them, holes included. An empty mask has the box
+    0, 0, 0, 0. `id` and `score` are left out when they are not given.
     """
     x0, y0, x1, y1 = box_of(mask) or (0, 0, -1, -1)
     annotation: dict[str, Any] = {} if annotation_id is None else {"id": annotation_id}
     annotation |= {
         "image_id": image_id,
         "category_id": category_id,
-        "segmentation": {"size": list(mask.shape), "counts": rle.compress(rle.run_lengths(mask))},
+        "segmentation": _polygons(mask) if polygons else _compressed(mask),
         "bbox": [x0, y0, x1 - x0 + 1, y1 - y0 + 1],
         "area": int(mask.sum()),
         "iscrowd": 0,
     }
     return annotation if score is None else annotation | {"score": float(score)}
+
+
+def _polygons(mask: Bool[Array, "h w"]) -> list[list[float]]:
+    return [one.ravel().astype(float).tolist() for one in edge_polygons(mask)]
+
+
+def _compressed(mask: Bool[Array, "h w"]) -> dict[str, Any]:
+    return {"size": list(mask.shape), "counts": rle.compress(rle.run_lengths(mask))}
 
 
 def yolo_lines(mask: Bool[Array, "h w"], class_number: int) -> str:

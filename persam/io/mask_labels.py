@@ -32,6 +32,7 @@ class Marked:
     undecided: what is no object beside others, but may be asked for.
     alpha: the mask of an alpha channel that varies; None without one.
     hint: what else may be done where there are several.
+    wholes: several objects of a kind as one mask, under the kind's label: no object, but may be asked for.
     """
 
     objects: Objects
@@ -39,6 +40,7 @@ class Marked:
     undecided: Objects = field(default_factory=dict)
     alpha: Bool[Array, "h w"] | None = None
     hint: str = ""
+    wholes: Objects = field(default_factory=dict)
 
 
 def labels_in(values: Shaped[Array, "k c"], places: Shaped[Array, "h w"], counts: Shaped[Array, " k"]) -> Marked | None:

@@ -1,10 +1,9 @@
-"""Masks that are written down as outlines or run lengths: LabelMe and COCO (JSON), YOLO (text)."""
+"""Masks that are written down as outlines or run lengths: LabelMe, COCO, Label Studio, CVAT and YOLO."""
 
 import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,29 @@ from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
 from persam.errors import DataError, MaskError
-from persam.io import rle
+from persam.io import mask_cvat, mask_label_studio, rle, shapes
 from persam.io.mask_labels import Label, Marked
+from persam.io.shapes import Piece
 
 Array = np.ndarray[Any, Any]
-Pieces = list[tuple[Label, Bool[Array, "h w"]]]
-ADVICE = "Give a LabelMe file, a COCO annotation or data set, run lengths, or YOLO's lines of class x y x y x y ..."
-FAR = 4  # image sizes: places beyond are no pixels of this photo
+ADVICE = (
+    "Give a LabelMe file, a COCO annotation or data set, run lengths, Label Studio's JSON, CVAT's XML for images, or "
+    "YOLO's lines of class x y x y x y ..."
+)
 
 
 def marked_in_text(text: str, image_hw: tuple[int, int], *, image_name: str, suffix: str) -> Marked:
-    """The objects of a file of JSON or of YOLO's lines; shapes of one label are one object.
+    """The objects of a file of JSON, of CVAT's XML, or of YOLO's lines.
 
     Raises:
-        MaskError: it is neither, is damaged, or belongs to a photo of another size.
+        MaskError: it is none of these, is damaged, or belongs to a photo of another size.
     """
     if suffix == ".txt":
         with _said("YOLO labels"):
             return _joined(_yolo(text, image_hw), "classes")
+    if suffix == ".xml":
+        with _said("XML"):
+            return _joined(mask_cvat.pieces_in(text, image_hw, image_name=image_name), "labels")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -42,6 +46,8 @@ def marked_in_json(value: Any, image_hw: tuple[int, int], *, image_name: str) ->
     with _said("JSON"):
         if isinstance(value, Mapping) and "shapes" in value:
             return _joined(_labelme(value, image_hw), "labels")
+        if mask_label_studio.is_label_studio(value):
+            return _joined(mask_label_studio.pieces_in(value, image_hw, image_name=image_name), "labels")
         return _joined(_coco(value, image_hw, image_name), "categories")
 
 
@@ -61,20 +67,33 @@ class _said:  # used as a statement
             raise MaskError(f"the mask's {self.what} cannot be read ({_short(error)}). {ADVICE}") from error
 
 
-def _joined(pieces: Pieces, kind: str) -> Marked:
-    objects: dict[Label, Bool[Array, "h w"]] = {}
-    for label, mask in pieces:
-        objects[label] = objects[label] | mask if label in objects else mask
-    objects = {label: mask for label, mask in objects.items() if mask.any()}
-    if not objects:
+def _joined(pieces: Sequence[Piece], kind: str) -> Marked:
+    """Shapes of one object as one mask. Several objects of a label are called label#1, label#2 and so on.
+
+    The label alone is all of them, and no object.
+    """
+    found: dict[Label, dict[str | None, Bool[Array, "h w"]]] = {}
+    for piece in pieces:
+        if piece.mask.any():
+            of_label = found.setdefault(piece.label, {})
+            of_label[piece.of] = of_label[piece.of] | piece.mask if piece.of in of_label else piece.mask
+    if not found:
         raise MaskError("the mask is empty: no shape in it covers a pixel of the photo. Draw the object.")
-    return Marked(objects, kind)
+    several = {label: list(masks.values()) for label, masks in found.items() if len(masks) > 1}
+    objects: dict[Label, Bool[Array, "h w"]] = {}
+    for label, masks in found.items():
+        numbered = enumerate(masks.values(), start=1)
+        objects |= {f"{label}#{number}" if label in several else label: mask for number, mask in numbered}
+    wholes: dict[Label, Bool[Array, "h w"]] = {label: np.any(masks, axis=0) for label, masks in several.items()}
+    hint = f"or all of one kind together: --label {next(iter(wholes))}" if wholes else ""
+    return Marked(objects, kind, wholes=wholes, hint=hint)
 
 
 # --- COCO
 
 
-def _coco(value: Any, image_hw: tuple[int, int], image_name: str) -> Pieces:
+def _coco(value: Any, image_hw: tuple[int, int], image_name: str) -> list[Piece]:
+    """An annotation is an object."""
     names: dict[Any, str] = {}
     if isinstance(value, Mapping) and "annotations" in value:
         names = {one.get("id"): str(one["name"]) for one in value.get("categories", ()) if "name" in one}
@@ -86,25 +105,20 @@ def _coco(value: Any, image_hw: tuple[int, int], image_name: str) -> Pieces:
         annotations = [one if "segmentation" in one else {"segmentation": one} for one in value]
     else:  # bare polygons
         annotations = [{"segmentation": value}]
-    pieces: Pieces = []
-    for one in annotations:
+    pieces = []
+    for place, one in enumerate(annotations):
         number = one.get("category_id", 1)
-        pieces.append((names.get(number, number), _segmentation(one["segmentation"], image_hw)))
+        mask = _segmentation(one["segmentation"], image_hw)
+        pieces.append(Piece(names.get(number, number), mask, f"annotation {place}"))
     return pieces
 
 
 def _image_of(value: Mapping[str, Any], image_name: str) -> Any:
     """The id of the data set's only photo, or of the one with the photo's name; None where none is listed."""
     images = value.get("images") or []
-    if len(images) < 2:
-        return images[0].get("id") if images else None
-    named = [one for one in images if PurePath(str(one.get("file_name"))).name == PurePath(image_name).name]
-    if len(named) != 1:
-        raise MaskError(
-            f"the data set lists {len(images)} photos, {len(named)} of them called {PurePath(image_name).name!r}. "
-            f"Give the annotation of this photo alone."
-        )
-    return named[0].get("id")
+    if not images:
+        return None
+    return images[shapes.place_of([str(one.get("file_name")) for one in images], image_name)].get("id")
 
 
 def _segmentation(value: Any, image_hw: tuple[int, int]) -> Bool[Array, "h w"]:
@@ -113,35 +127,37 @@ def _segmentation(value: Any, image_hw: tuple[int, int]) -> Bool[Array, "h w"]:
     parts = rle.segments(value)
     for part in parts:
         if isinstance(part, rle.Rle):
-            if part.size_hw != image_hw:
-                raise MaskError(_other_size(part.size_hw, image_hw))
+            shapes.check_size(part.size_hw, image_hw)
             if min(part.counts, default=-1) < 0:
                 raise DataError("a run has a negative length")
         else:
             if len(part.xy) % 2 or len(part.xy) < 6:
                 raise DataError(f"a polygon has {len(part.xy)} numbers, and needs x and y of three corners or more")
-            _check_places(np.array(part.xy).reshape(-1, 2), image_hw)
+            shapes.check_places(np.array(part.xy).reshape(-1, 2), image_hw)
     return rle.draw(parts, image_hw)
 
 
 # --- LabelMe
 
 
-def _labelme(value: Mapping[str, Any], image_hw: tuple[int, int]) -> Pieces:
-    size = value.get("imageHeight"), value.get("imageWidth")
-    if None not in size and size != image_hw:
-        raise MaskError(_other_size(size, image_hw))  # type: ignore[arg-type]  # neither is None
-    return [(str(shape["label"]), _shape(shape, image_hw)) for shape in value["shapes"]]
+def _labelme(value: Mapping[str, Any], image_hw: tuple[int, int]) -> list[Piece]:
+    """Shapes of a label and group are an object; those of a label without a group together too."""
+    shapes.check_size((value.get("imageHeight"), value.get("imageWidth")), image_hw)
+    groups = [shape.get("group_id") for shape in value["shapes"]]
+    return [
+        Piece(str(shape["label"]), _shape(shape, image_hw), None if group is None else str(group))
+        for shape, group in zip(value["shapes"], groups, strict=True)
+    ]
 
 
 def _shape(shape: Mapping[str, Any], image_hw: tuple[int, int]) -> Bool[Array, "h w"]:
     """As LabelMe itself draws it: the outline belongs to the shape."""
     places = np.array(shape["points"], float).reshape(-1, 2)
-    _check_places(places, image_hw)
+    shapes.check_places(places, image_hw)
     kind = shape.get("shape_type") or "polygon"
     plane = Image.new("1", (image_hw[1], image_hw[0]))
     draw, xy = ImageDraw.Draw(plane), [(float(x), float(y)) for x, y in places]
-    if kind == "polygon" and len(xy) >= 3:
+    if kind in ("polygon", "oriented_rectangle") and len(xy) >= 3:
         draw.polygon(xy, outline=1, fill=1)
     elif kind == "rectangle" and len(xy) == 2:
         (left, top), (right, bottom) = places.min(axis=0), places.max(axis=0)
@@ -165,11 +181,11 @@ def _corner(xy: tuple[float, float]) -> tuple[int, int]:
 # --- YOLO
 
 
-def _yolo(text: str, image_hw: tuple[int, int]) -> Pieces:
+def _yolo(text: str, image_hw: tuple[int, int]) -> list[Piece]:
     """Outlines in shares of width and height, cut to whole pixels as YOLO's own reader does."""
     import cv2
 
-    pieces: Pieces = []
+    pieces = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
@@ -182,21 +198,8 @@ def _yolo(text: str, image_hw: tuple[int, int]) -> Pieces:
         plane = np.zeros(image_hw, np.uint8)
         corners = shares.reshape(-1, 2) * image_hw[::-1]
         cv2.fillPoly(plane, [corners.astype(np.int32)], (1,))
-        pieces.append((label, plane > 0))
+        pieces.append(Piece(label, plane > 0))
     return pieces
-
-
-def _check_places(places: Array, image_hw: tuple[int, int]) -> None:
-    height, width = image_hw
-    if not np.isfinite(places).all() or (np.abs(places) > FAR * max(height, width)).any():
-        raise DataError(f"a corner lies far outside the photo of {width}x{height} pixels")
-
-
-def _other_size(mask_hw: tuple[int, int], image_hw: tuple[int, int]) -> str:
-    return (
-        f"the mask was drawn on {mask_hw[1]}x{mask_hw[0]} but the photo is {image_hw[1]}x{image_hw[0]} (width x "
-        f"height). Use the photo that it was drawn on, upright."
-    )
 
 
 def _short(error: BaseException) -> str:

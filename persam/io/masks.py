@@ -24,7 +24,7 @@ from persam.io.mask_shapes import marked_in_json, marked_in_text
 from persam.io.mask_values import is_stack, marked_in, marked_in_stack
 
 Array = np.ndarray[Any, Any]
-TEXT_SUFFIXES = (".json", ".txt")
+TEXT_SUFFIXES = (".json", ".txt", ".xml")
 MOST_TEXT = 256 << 20  # bytes
 HEADER_BYTES = 1 << 16  # of a NumPy file at most
 SHOWN = 6  # labels in a message
@@ -55,7 +55,7 @@ def read_mask(
 
     Args:
         source: a picture as for `persam.io.images.read_image`, whose values may have any range from 0 up; a NumPy
-            file; a LabelMe, COCO or YOLO file, or COCO's run lengths; or a Mask with any of these.
+            file; a LabelMe, COCO, CVAT, Label Studio or YOLO file, or COCO's run lengths; or a Mask with any of these.
         image_hw: size of the photo that the mask belongs to.
         image_name: what messages call that photo.
         photo: its file, whose EXIF turn is compared with the mask's.
@@ -119,7 +119,7 @@ def _chosen(marked: Marked, asked: Mask) -> Bool[Array, "h w"]:
             raise MaskError("the mask has no alpha channel that varies: leave --alpha (alpha=True) away.")
         mask = marked.alpha
     elif asked.label is not None:
-        everything = {**marked.objects, **marked.undecided}
+        everything = {**marked.objects, **marked.undecided, **marked.wholes}
         found = [mask for label, mask in everything.items() if _same(label, asked.label)]
         if not found:
             raise MaskError(

@@ -15,8 +15,9 @@ from persam.io import write
 from persam.io.formats import MOST_INDICES, export
 from persam.io.manifest import Manifest, Output
 from persam.io.mask_files import palette_png
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
 from persam.io.run import Existing, Record, Run
+from persam.io.segmentation import Segmentation
 from persam.io.video import Video
 from persam.io.video_contents import import_av
 from persam.io.video_writer import VideoWriter

@@ -13,7 +13,8 @@ from torch import Tensor
 from persam.geometry import box_of
 from persam.io.again import ReadAgain
 from persam.io.album import Target
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept
 from persam.types import Decoded, LocationPrior
 

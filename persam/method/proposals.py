@@ -19,7 +19,8 @@ from torch import Tensor
 from persam.geometry import Frame, no_larger, within
 from persam.io.again import ReadAgain
 from persam.io.album import Target
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 from persam.method.components import different, keep_component, without_holes
 from persam.sam.backbone import Backbone
 from persam.sam.crop import Crop, encode_crops

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from persam.io.results import Segmentation
+from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept
 from persam.method.find import Find, without_overlap
 from persam.sam.backbone import Backbone

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from persam.io.results import Segmentation
+from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept
 from persam.method.find import Find
 from persam.method.recipes import Recipe

@@ -12,7 +12,8 @@ from jaxtyping import Bool, UInt8
 from persam.errors import TrackingError
 from persam.geometry import box_of
 from persam.io.images import read_image
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept, owned
 from persam.method.prompt_masks import reference_mask
 from persam.method.recipes import Recipe

@@ -14,10 +14,10 @@ from PIL import Image
 
 from persam import cluster
 from persam.cluster.job import _album, _in_our_words
-from persam.cluster.rows import rows_of, table_of
 from persam.cluster.store import Store
 from persam.errors import ConceptError, OutputError, PerSAMError
 from persam.io import rle
+from persam.io.rows import rows_of, table_of
 from tests.cluster.gated import gated_model
 from tests.colour import colour_model, mask, photo
 

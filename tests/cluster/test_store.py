@@ -6,10 +6,10 @@ import fsspec
 import pytest
 
 from persam.cluster.blocks import mask_stem, part_name
-from persam.cluster.rows import from_parquet, table_of, to_parquet
 from persam.cluster.store import COMMAND, Store, Summary, summary
 from persam.errors import OutputError
 from persam.io.manifest import Manifest
+from persam.io.rows import from_parquet, table_of, to_parquet
 
 NOW = Manifest(COMMAND, {"threshold": 0.5}, ())
 ROW = {"concept": "red", "instance": 1, "present": True, "score": 0.9, "presence": 0.8}

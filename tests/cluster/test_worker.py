@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from persam.cluster.blocks import begun_name, part_name
-from persam.cluster.rows import from_parquet, table_of
 from persam.cluster.store import COMMAND, Store
 from persam.cluster.worker import READ_AHEAD, Search, SearchAndWrite, Task, _read_ahead, block_of
 from persam.errors import ImageError, OutputError
 from persam.io.manifest import Manifest
+from persam.io.rows import from_parquet, table_of
 from tests.colour import BLUE, RED, colour_model, mask, photo
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from persam.cli.main import main
 from persam.cluster.blocks import Block, part_name
-from persam.cluster.rows import rows_of, table_of, to_parquet
 from persam.cluster.store import Store
 from persam.errors import DataError
 from persam.eval import cluster_speed
+from persam.io.rows import rows_of, table_of, to_parquet
 from tests.colour import colour_model
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from persam.errors import PerSAMError
+from persam.io.brush import to_brush
 from persam.io.images import read_image
 from persam.io.mask_files import palette_png, yolo_lines
 from persam.io.masks import Mask, read_labels, read_mask
@@ -157,7 +158,18 @@ def _masks() -> list[tuple[str, bytes]]:
     np.savez(file, mask=OBJECT, score=1.0)
     files.append((".npz", file.getvalue()))
     files.append((".txt", (yolo_lines(OBJECT, 0) + yolo_lines(TWO == 2, 1)).encode()))
+    files.append((".xml", _cvat()))
     return files + [(".json", json.dumps(one).encode()) for one in _shapes()]
+
+
+def _cvat() -> bytes:
+    shapes = (
+        '<polygon label="cat" points="8,6;24,6;24,18;8,18" group_id="1" />',
+        '<box label="dog" xtl="1" ytl="1" xbr="5" ybr="4" rotation="30" />',
+        '<ellipse label="cat" cx="9" cy="9" rx="4" ry="3" />',
+        '<mask label="cat" rle="2,3,1" left="3" top="4" width="3" height="2" />',
+    )
+    return f'<annotations><image name="a" width="32" height="24">{"".join(shapes)}</image></annotations>'.encode()
 
 
 def _shapes() -> list[Any]:
@@ -171,8 +183,20 @@ def _shapes() -> list[Any]:
         [annotation, annotation | {"category_id": 2, "segmentation": runs}],
         {"images": [{"id": 1, "file_name": "a.png"}], "categories": [], "annotations": [annotation]},
         {"imageHeight": HW[0], "imageWidth": HW[1], "shapes": [shape, shape | {"shape_type": "rectangle"}]},
+        _label_studio(
+            ("brushlabels", {"format": "rle", "rle": to_brush(OBJECT)}),
+            ("polygonlabels", {"points": [[25, 25], [75, 25], [75, 75]]}),
+            ("rectanglelabels", {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 10}),
+            ("ellipselabels", {"x": 50, "y": 50, "radiusX": 20, "radiusY": 10}),
+        ),
         {"shapes": [{"label": "cat", "shape_type": "mask", "points": [[0, 0], [9, 9]], "mask": "aGVsbG8="}]},
     ]
+
+
+def _label_studio(*regions: tuple[str, dict[str, Any]]) -> Any:
+    size = {"original_width": HW[1], "original_height": HW[0]}
+    result = [{"type": kind, "value": {kind: ["cat"], **value}, **size} for kind, value in regions]
+    return [{"data": {"image": "a.png"}, "annotations": [{"result": result}]}]
 
 
 def _mask_source(rng: Random, folder: Path) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from persam.geometry import box_of
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 
 
 def mask_of(*rows: str) -> np.ndarray:

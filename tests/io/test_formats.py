@@ -116,7 +116,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    known = "coco, yolo, voc, palette, mots, coco_video"
+    known = "coco, coco_polygons, yolo, voc, palette, labelme, label_studio, parquet, mots, coco_video"
     with pytest.raises(OutputError, match=rf"no data set format 'gif': choose one of {known}\."):
         export(ALBUM, tmp_path / "set", format="gif")
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +183,7 @@ def test_yolo_by_hand(tmp_path: Path) -> None:
     ]
     assert (path / "labels" / "beach.txt").read_bytes() == b""
     assert (path / "labels" / "yard.txt").read_text()[:2] == "1 "  # tom's number stays
-    assert (path / "images.txt").read_text() == "./images/park.JPG\n./images/beach.png\n./images/yard.png\n"
+    assert (path / "images.txt").read_text() == "./images/park.png\n./images/beach.png\n./images/yard.png\n"
     assert (path / "data.yaml").read_text() == 'train: images.txt\nval: images.txt\nnames:\n  0: "rex"\n  1: "tom"\n'
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from persam.errors import MaskError, OutputError, PerSAMError
 from persam.io import draw
-from persam.io.results import ImageResult, Segmentation
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 from tests.io.made import image, segmentation
 
 MASK = np.zeros((40, 60), bool)

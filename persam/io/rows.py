@@ -1,12 +1,14 @@
 """Results as rows of a Parquet file: one an object found, one a concept that is not in a photo, one a photo's error."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persam.errors import DataError
-from persam.io import rle
-from persam.io.results import ImageResult, Segmentation
+from persam.errors import DataError, PerSAMError
+from persam.io import rle, write
+from persam.io.results import ImageResult
+from persam.io.segmentation import Segmentation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,17 +16,26 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
+def import_pyarrow() -> Any:
+    """PyArrow. Raises PerSAMError where it is not installed."""
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise PerSAMError('Parquet needs PyArrow, which is not installed: pip install "persam[parquet]".') from error
+    return pyarrow
+
+
 def schema() -> "pa.Schema":
     """The columns.
 
     photo: its path or address, the key of the results. concept, instance, present, score, presence, box_xyxy, area_px:
-    as in `Segmentation`; of what is not present, no box and no area. height, width: of the photo, in pixels.
+    as in `Segmentation`; of what is not present, no box and no area. track_id, time: of a video's frame, time in
+    seconds. height, width: of the photo, in pixels.
     rle: the mask as COCO's compressed run lengths (`counts`), None for what is not present. mask: the mask's file
     within the folder of results, where files were asked for. error: why the photo could not be searched; then
     everything but `photo` and `present` is None.
     """
-    import pyarrow as pa
-
+    pa = import_pyarrow()
     return pa.schema(
         {
             "photo": pa.string(),
@@ -35,6 +46,8 @@ def schema() -> "pa.Schema":
             "presence": pa.float64(),
             "box_xyxy": pa.list_(pa.int32()),
             "area_px": pa.int64(),
+            "track_id": pa.int32(),
+            "time": pa.float64(),
             "height": pa.int32(),
             "width": pa.int32(),
             "rle": pa.string(),
@@ -56,6 +69,8 @@ def rows_of(photo: str, result: ImageResult, save: Callable[[Segmentation], str]
             "present": one.present,
             "score": one.score,
             "presence": one.presence,
+            "track_id": one.track_id,
+            "time": result.time,
             "height": result.size_hw[0],
             "width": result.size_hw[1],
         }
@@ -66,9 +81,18 @@ def rows_of(photo: str, result: ImageResult, save: Callable[[Segmentation], str]
 
 
 def table_of(rows: Sequence[Row]) -> "pa.Table":
-    import pyarrow as pa
-
+    pa = import_pyarrow()
     return pa.Table.from_pylist(list(rows), schema())
+
+
+def parquet(results: Iterable[ImageResult], path: Path) -> None:
+    """A file of all the rows; a photo is called by its path, or by its name where it has none."""
+    import_pyarrow()  # before anything is searched
+    rows: list[Row] = []
+    for result in results:
+        rows += rows_of(result.name if result.source is None else str(result.source), result)
+        del result  # before the next one is computed: one in memory at a time
+    write.write_bytes(to_parquet(table_of(rows)), path)
 
 
 def to_parquet(table: "pa.Table") -> bytes:
