@@ -24,8 +24,9 @@ def doctor(options: argparse.Namespace) -> int:
     for line in examine():
         lines.append(line)
         if not options.json:
-            mend = f"\n{'':<26}{line.mend}" if line.mend else ""
-            print(printable(f"{line.state:<8} {line.check:<16} {line.detail}{mend}", sys.stdout), flush=True)
+            told = [f"{line.state:<8} {line.check:<16} {line.detail}", *([f"{'':<26}{line.mend}"] if line.mend else [])]
+            for text in told:
+                print(printable(text, sys.stdout), flush=True)
     fine = works(lines)
     if options.json:
         print(json.dumps({"works": fine, "checks": [line.as_dict() for line in lines]}))

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "licences.md"
 SELF = "persam"
-EXTRAS = ("heif", "video", "onnx", "sam2", "dreambooth", "ray", "test", "docs", "dev")  # those that users take first
+EXTRAS = ("heif", "video", "onnx", "parquet", "sam2", "dreambooth", "ray", "test", "docs", "dev")  # those that users take first
 # Of packages whose metadata does not say it, read in the licence file of the release.
 LICENCES = {"segment-anything": "Apache-2.0"}
 NOTES = {
