@@ -96,6 +96,15 @@ FILES = {
         {"tracked"},
         {"compare", "tables", "instances"},
     ),
+    # what the page does, without gradio
+    "studio": (
+        {"limits"},
+        {"photo", "marking"},
+        {"shelf", "album"},
+        {"review", "downloads", "compare"},
+        {"clip", "training"},
+        {"session"},
+    ),
     "cli": (
         {"cache", "bench_rows"},
         {"texts", "shell", "action", "settings", "streams", "option_groups"},
