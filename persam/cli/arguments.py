@@ -16,6 +16,7 @@ from persam.cli.option_groups import (
     network_options,
     not_option,
 )
+from persam.cli.serve import SERVE_HELP, serve_options
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, INSTANCES_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 from persam.cli.track_options import track_options
 
@@ -112,6 +113,8 @@ def command_line() -> argparse.ArgumentParser:
     json_option(learn)
     learn.add_argument("--name", help="what results call the object (default: the file's name)")
     model_options(learn)
+
+    serve_options(_command(commands, "serve", "open a web page that does all of this", SERVE_HELP))
 
     demo = _command(commands, "demo", "run on the example photos and leave pictures to look at")
     demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")

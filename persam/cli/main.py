@@ -1,4 +1,4 @@
-"""What the shell's words do: `persam segment|track|learn|demo|eval|bench|export|dreambooth|weights`.
+"""What the shell's words do: `persam segment|track|learn|serve|demo|eval|bench|export|dreambooth|weights`.
 
 Exit codes: 0 done, 2 something the user can put right (one line on stderr says what), 130 interrupted, 141 the reader
 of the output has left, as `head` does. Results go to the output folder and to stdout: a table on a terminal, else a
@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import bench, bench_speed, dreambooth, evaluate, export, segment, track, weights
+from persam.cli import bench, bench_speed, dreambooth, evaluate, export, segment, serve, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.cli.streams import BROKEN_PIPE, drop_output, open_streams
@@ -71,6 +71,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "segment": segment.segment,
     "track": track.track,
     "learn": segment.learn,
+    "serve": serve.serve,
     "demo": evaluate.demo,
     "eval": evaluate.evaluate,
     "eval calibrate": evaluate.calibrate,

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from persam.studio.shelf import Kept, Shelf
 
 Array = np.ndarray[Any, Any]
 MOST_SESSIONS = 8  # that are remembered; the one that was idle for longest makes room
+MOST_OUTPUTS = 24  # folders of files that were handed out, of a session; the oldest make room
 WAYS = ("object", "background", "box")
 
 
@@ -43,10 +44,18 @@ class Session:
         self.mask: Bool[Array, "h w"] | None = None
         self._embedding: Any = None
         self.clip: Clip | None = None
+        self._outputs: deque[Path] = deque()
         self._new_album()
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def output_folder(self) -> Path:
+        """A new folder for files that are handed out; those of long ago are gone."""
+        self._outputs.append(self._subfolder("out"))
+        while len(self._outputs) > MOST_OUTPUTS:
+            shutil.rmtree(self._outputs.popleft(), ignore_errors=True)
+        return self._outputs[-1]
 
     # --- the reference
 
