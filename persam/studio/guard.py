@@ -17,16 +17,16 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
-# What the page and Gradio's clients ask for. Not: proxies, monitoring, deep links, and what Gradio may add.
+# What the page and Gradio's clients ask for. Not: proxies, monitoring, deep links, calls of components, what may come.
 ROUTES = re.compile(
     r"/(index\.html)?|/(config|theme\.css|robots\.txt|favicon\.ico|manifest\.json)/?|/(assets|static|svelte)/.*|"
     rf"{API}/(info|app_id|startup-events|theme\.css|queue/join|queue/data|cancel|reset|upload|upload_progress|"
-    rf"component_server|login_check|heartbeat/[\w.-]+|call/(v2/)?\w+(/\w+)?|file=.*)/?"
+    rf"login_check|heartbeat/[\w.-]+|call/(v2/)?\w+(/\w+)?|file=.*)/?"
 )
 WITH_JSON = re.compile(rf"{API}/(queue/join|cancel|reset|call/.*)/?")
 UPLOAD = re.compile(rf"{API}/upload/?")
-JSON_BYTES = 4 << 20
-OTHER_BYTES = 128 << 20  # a painting comes as pictures
+JSON_BYTES = 4 << 20  # a painting is in one
+OTHER_BYTES = 1 << 20
 UPLOADS = 64  # files of the largest size that one upload may have together
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {

@@ -78,7 +78,9 @@ def mask_of(marks: Marks, backbone: Backbone, embedding: ImageEmbedding) -> Bool
     elif marks.box is not None:
         start = mask_from_prompt(marks.box, backbone, embedding)
     elif inside:
-        return mask_from_prompt(Points(inside, outside), backbone, embedding)
+        start = mask_from_prompt(Points(inside, outside), backbone, embedding)
+        if _agrees(start, start, inside, outside):
+            return start
     elif outside:
         raise MaskError("click on the object first; clicks beside it come after that.")
     else:

@@ -101,6 +101,7 @@ def test_what_is_no_json_is_refused(guard, body):
         "/gradio_api/vibe-code",
         "/gradio_api/process_recording",
         "/gradio_api/run/learn",
+        "/gradio_api/component_server",
         "/gradio_api/run-history/connect",
         "/gradio_api/dev/reload",
         "/assets/../../etc/passwd",

@@ -33,6 +33,11 @@ def test_a_click_is_the_object_under_it(backbone, embedding):
     assert np.array_equal(found, mask())
 
 
+def test_two_clicks_on_different_things_are_both(backbone, embedding):
+    marks = Marks().clicked((15, 25), inside=True).clicked((45, 45), inside=True)
+    assert np.array_equal(mask_of(marks, backbone, embedding), mask() | BLUE_MASK)
+
+
 def test_two_corners_in_any_order_are_a_box(backbone, embedding):
     first = Marks().cornered((31, 18))
     assert mask_of(first, backbone, embedding) is None

@@ -35,6 +35,7 @@ class Events:
         api_name: str | None = None,
         progress: str = "minimal",
         cancels: Any = None,
+        raw: bool = False,
     ) -> Any:
         """The event, to be followed by others.
 
@@ -48,6 +49,7 @@ class Events:
             api_name: under which clients may call it; only the page may when not given.
             progress: as Gradio's `show_progress`.
             cancels: events that end when this one comes.
+            raw: whether `do` gets what the browser sent: Gradio would decode pictures before they are looked at.
         """
         if data is not None:
             handler = self._of_data(do, data)
@@ -64,6 +66,7 @@ class Events:
             concurrency_id=QUEUE,
             concurrency_limit=1,
             cancels=cancels,
+            preprocess=not raw,
             **named,
         )
 

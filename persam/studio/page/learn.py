@@ -88,7 +88,7 @@ def learn(events: Events) -> Learn:
             saved = gr.File(label="Concept file", visible=False, interactive=False)
 
     picture = (shown, canvas, marked)
-    events.on(photo.input, _loaded, [photo], [loading, marking, *picture])
+    events.on(photo.input, _loaded, [photo], [loading, marking, *picture], raw=True)
     events.on(other.click, _unloaded, [], [loading, marking, photo, *picture, way], progress="hidden")
     events.on(way.change, _chosen_way, [way], [how, shown, canvas], progress="hidden")
     events.on(shown.select, _clicked, [way], picture, data="index")
@@ -114,12 +114,12 @@ def shown_shelf(session: Session) -> tuple[Any, ...]:
     return gr.update(visible=not any_), gr.update(value=kept, visible=any_), gr.update(visible=any_), chosen
 
 
-def _loaded(session: Session, path: str | None) -> tuple[Any, ...]:
+def _loaded(session: Session, file: dict[str, Any] | None) -> tuple[Any, ...]:
     import gradio as gr
 
-    if path is None:
+    if file is None or not file.get("path"):
         return (gr.skip(),) * 5
-    session.load_reference(Path(path))
+    session.load_reference(Path(file["path"]))
     return gr.update(visible=False), gr.update(visible=True), *_shown(session)
 
 

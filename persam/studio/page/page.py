@@ -49,8 +49,8 @@ def _shelf(session: Session) -> tuple[Any, ...]:
     import gradio as gr
 
     names = session.shelf.names
-    ticked = gr.update(choices=names, value=names)
-    return *learn.shown_shelf(session), ticked, ticked, ticked
+    ticked = [gr.update(choices=names, value=names) for _ in range(3)]  # each its own: Gradio empties what it is given
+    return *learn.shown_shelf(session), *ticked
 
 
 def _ending(sessions: Sessions) -> Any:
