@@ -45,6 +45,10 @@ class OutOfMemoryError(PerSAMError):
     """An image, or what is looked for in it, needs more memory than the device has free."""
 
 
+class LimitError(PerSAMError):
+    """A file, a photo, a number of them or a time beyond what `persam serve` was started to take."""
+
+
 class DataError(PerSAMError):
     """A benchmark's folder that does not hold what its layout promises."""
 

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "cv2", "segment_anything", "diffusers", "transformers", "ray", "pyarrow", "av"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "cv2",
+    "segment_anything",
+    "diffusers",
+    "transformers",
+    "ray",
+    "pyarrow",
+    "av",
+    "gradio",
+}
 LIMIT_S = 0.3
 
 # Processor time, which other work on the machine does not stretch as it does the clock's.

@@ -126,11 +126,22 @@ FILES = {
         {"compare", "tables", "instances"},
     ),
     "doctor": ({"line"}, {"packages"}, {"machine"}, {"examine"}),
+    # what the page does, without gradio
+    "studio": (
+        {"limits"},
+        {"photo", "marking"},
+        {"shelf", "album"},
+        {"review", "downloads", "compare"},
+        {"clip", "training"},
+        {"session", "guard"},
+        {"page"},
+        {"server"},
+    ),
     "cli": (
         {"cache", "bench_rows", "streams"},
         {"texts", "shell", "action", "settings", "option_groups"},
         {"marks"},
-        {"asked", "dreambooth_prepare", "dreambooth_score", "export", "propose", "doctor"},
+        {"asked", "dreambooth_prepare", "dreambooth_score", "export", "propose", "doctor", "serve"},
         {"dreambooth_train"},
         {"dreambooth", "bench", "bench_speed", "track_options", "cluster"},
         {"arguments", "table"},

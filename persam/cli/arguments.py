@@ -18,6 +18,7 @@ from persam.cli.option_groups import (
     not_option,
 )
 from persam.cli.propose import PROPOSE_HELP, propose_options
+from persam.cli.serve import SERVE_HELP, serve_options
 from persam.cli.texts import CALIBRATE_HELP, EVAL_HELP, INSTANCES_HELP, LEARN_HELP, SEGMENT_HELP, TRACK_HELP
 from persam.cli.track_options import track_options
 
@@ -116,6 +117,7 @@ def command_line() -> argparse.ArgumentParser:
     model_options(learn)
 
     propose_options(_command(commands, "propose", "show what a photo holds, to choose from", PROPOSE_HELP))
+    serve_options(_command(commands, "serve", "open a web page that does all of this", SERVE_HELP))
 
     demo = _command(commands, "demo", "run on the example photos and leave pictures to look at")
     demo.add_argument("-o", "--output", type=Path, default=Path("persam-demo"), metavar="OUT", help="(%(default)s)")

@@ -1,4 +1,4 @@
-"""What the shell's words do: `persam segment|track|learn|propose|demo|eval|bench|export|dreambooth|doctor|weights`.
+"""What the shell's words do: `persam segment|track|learn|propose|serve|demo|eval|bench|export|doctor|weights` and more.
 
 Exit codes: 0 done, 1 `doctor` found that photos cannot be searched, 2 something the user can put right (one line on
 stderr says what), 130 interrupted, 141 the reader of the output has left, as `head` does. Results go to the output
@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from persam.cli import bench, bench_speed, doctor, dreambooth, evaluate, export, propose, segment, track, weights
+from persam.cli import bench, bench_speed, doctor, dreambooth, evaluate, export, propose, segment, serve, track, weights
 from persam.cli.arguments import command_line, joined
 from persam.cli.shell import own_warnings_as_lines, say
 from persam.cli.streams import BROKEN_PIPE, drop_output, open_streams
@@ -73,6 +73,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "track": track.track,
     "learn": segment.learn,
     "propose": propose.propose,
+    "serve": serve.serve,
     "demo": evaluate.demo,
     "eval": evaluate.evaluate,
     "eval calibrate": evaluate.calibrate,

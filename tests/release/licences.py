@@ -16,7 +16,8 @@ from packaging.utils import canonicalize_name
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "licences.md"
 SELF = "persam"
-EXTRAS = ("heif", "video", "onnx", "parquet", "sam2", "dreambooth", "ray", "test", "docs", "dev")  # those that users take first
+# Those that users take first.
+EXTRAS = ("heif", "video", "studio", "onnx", "parquet", "sam2", "dreambooth", "ray", "test", "docs", "dev")
 # Of packages whose metadata does not say it, read in the licence file of the release.
 LICENCES = {"segment-anything": "Apache-2.0"}
 NOTES = {
