@@ -90,7 +90,7 @@ def click_photo(picture: Locator, share_xy: tuple[float, float]) -> None:
     picture.hover()  # waits until it stays in its place
     box = picture.bounding_box()
     width, height = picture.evaluate("one => [one.naturalWidth, one.naturalHeight]")
-    scale = min(box["width"] / width, box["height"] / height)
+    scale = min(box["width"] / width, box["height"] / height, 1)  # small photos are not enlarged
     left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
     picture.click(position={"x": left + share_xy[0] * width * scale, "y": top + share_xy[1] * height * scale})
 
@@ -187,6 +187,12 @@ def test_a_mask_is_put_right_by_further_clicks_and_taken_back(page, upload):
     assert marked_pixels(page) == pytest.approx(400 * 300, rel=0.05)
 
 
+def test_a_click_on_a_small_photo_is_taken_where_it_falls(page, upload):
+    drop(page, upload("small.png", photo(hw=(120, 160), at_xyxy=(130, 90, 149, 109))))
+    click_photo(page.locator("#marking img"), (0.9, 0.85))
+    assert marked_pixels(page) == 400
+
+
 def test_paint_comes_back_in_the_photos_own_pixels(page, large):
     drop(page, large)
     expect(page.locator("#marking img")).to_be_visible()
@@ -233,6 +239,14 @@ def test_a_clip_is_tracked_plays_and_shows_its_frames(page, upload, tmp_path):
     page.get_by_text("Put a frame right").click()
     frame = page.locator("#frame img")
     expect(frame).to_be_visible()
+    before = frame.get_attribute("src")
+    click_photo(frame, (0.9, 0.9))  # on the ground, which is one thing too
+    expect(frame).not_to_have_attribute("src", before)
+    button(page, "Keep this correction").click()
+    expect(page.get_by_text("The correction is kept")).to_be_visible()
+    button(page, "Track again").click()
+    expect(said).to_contain_text("of 4 frames are tracked")
+    expect(player).to_be_visible()
 
 
 def test_photos_to_train_on_come_as_a_zip(page, large, album):

@@ -16,7 +16,7 @@ CSS = """
 .empty .empty { border: 0; padding: 0; }
 .empty p { color: var(--body-text-color-subdued); margin: 0; }
 .said p { font-variant-numeric: tabular-nums; margin: 0; }
-#marking img, #reviewing img, #frame img { cursor: crosshair; object-fit: contain; width: 100%; height: 100%; }
+#marking img, #reviewing img, #frame img { cursor: crosshair; }
 .gallery-item .caption-label, .caption-label { max-width: 100%; white-space: normal; }
 footer { opacity: 0.6; }
 """

@@ -42,7 +42,9 @@ def video(events: Events) -> Any:
                     index = gr.Slider(0, 1, 0, step=1, label="Frame")
                     which = gr.Dropdown([], label="Object", interactive=True)
                     way = gr.Radio([ADD, LEAVE_OUT], value=ADD, show_label=False)
-                frame = gr.Image(interactive=False, show_label=False, buttons=[], height=420, elem_id="frame")
+                frame = gr.Image(
+                    interactive=False, show_label=False, buttons=["fullscreen"], height=420, elem_id="frame"
+                )
                 with gr.Row():
                     keep = gr.Button("Keep this correction")
                     again = gr.Button("Track again", variant="primary")
@@ -78,6 +80,18 @@ def _steps(session: Session, names: list[str]) -> Iterator[tuple[Any, ...]]:
     total = len(clip.places)
     hidden, place = gr.update(visible=False, value=None), session.output_folder()
     yield gr.update(visible=True, value=None), hidden, f"Tracking {total} frames …", skip, skip, hidden
+
+    def finished() -> tuple[Any, ...]:
+        last = clip.places[clip.done - 1]
+        return (
+            hidden,
+            gr.update(visible=True, value=str(clip.overlay)),
+            f"**{clip.done} of {total}** frames are tracked.",
+            gr.update(maximum=max(1, last), value=0, step=clip.step),
+            gr.update(choices=clip.names, value=clip.names[0]),
+            skip,
+        )
+
     try:
         for result in clip.track(session.shelf.concepts(names), session.model, session.limits):
             if clip.done % EVERY == 1 or total < EVERY:
@@ -86,18 +100,11 @@ def _steps(session: Session, names: list[str]) -> Iterator[tuple[Any, ...]]:
                 here = ", ".join(one.concept for one in result) or "nothing here"
                 text = f"**{clip.done} of {total}** frames · {here}"
                 yield gr.update(value=str(picture)), skip, text, skip, skip, skip
-    finally:
-        if clip.done:
-            last = clip.places[clip.done - 1]
-            done = (
-                hidden,
-                gr.update(visible=True, value=str(clip.overlay)),
-                f"**{clip.done} of {total}** frames are tracked.",
-                gr.update(maximum=max(1, last), value=0, step=clip.step),
-                gr.update(choices=clip.names, value=clip.names[0]),
-                skip,
-            )
-    yield done
+    except PerSAMError:
+        if clip.done:  # what came before plays
+            yield finished()
+        raise
+    yield finished()
 
 
 def _shown_frame(session: Session, index: int, name: str | None) -> str | None:
