@@ -1,6 +1,7 @@
 """`persam serve`. An edge, without logic of its own."""
 
 import argparse
+import signal
 import sys
 import threading
 
@@ -63,8 +64,9 @@ def serve(options: argparse.Namespace) -> int:
             import webbrowser
 
             webbrowser.open(url)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            say("the page is closed")
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and how services are stopped
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
+        say("the page is closed")
     return 0

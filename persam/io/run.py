@@ -135,7 +135,7 @@ class Run:
     def _remove(self, outputs: Iterable[Output], *, but: Iterable[Path] = ()) -> None:
         """Removes those of the outputs that are there, also half written, and folders that are empty then."""
         plan, kept = Plan(outputs, folded=False), {os.path.abspath(path) for path in but}
-        folders = [self.path / part for part in plan.folders]
+        folders = [self.path / part for part in {".", *plan.folders}]
         parts = [one for folder in folders if folder.is_dir() for one in folder.iterdir() if write.is_part(one.name)]
         with write.as_output_error(self.path):
             for file in (*plan.on_disk(self.path), *parts):

@@ -49,7 +49,7 @@ def encode_objects(
     shown = [(*one, crop) for one, crop in zip(objects, crops, strict=True) if crop is not None]
     if not shown:
         return [None] * len(objects)
-    pixels = [np.ascontiguousarray(np.rot90(evenly_lit(rgb, mask, crop.slices), turn)) for rgb, mask, crop in shown]
+    pixels = [np.rot90(evenly_lit(rgb, mask, crop.slices), turn).copy() for rgb, mask, crop in shown]
     embeddings = iter(closer(backbone).encode(pixels, fills=[crop.fill for _, _, crop in shown]))
     return [None if crop is None else ObjectCrop(crop, next(embeddings), turn) for crop in crops]
 

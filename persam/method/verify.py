@@ -97,7 +97,7 @@ def turned_together(turned: Sequence[Sequence[IdentityDescriptor | None]]) -> li
 def descriptor_of(seen: ObjectCrop, mask: Bool[Array, "h w"], calibration: Calibration) -> IdentityDescriptor:
     """The object that a mask over the image shows in a crop, which holds some of it."""
     crop = seen.embedding
-    inside = np.ascontiguousarray(np.rot90(mask[seen.crop.slices], seen.turn))
+    inside = np.rot90(mask[seen.crop.slices], seen.turn).copy()  # torch takes no view that runs backwards
     cover = crop.frame.valid(patch_cover(inside, crop.frame))
     patches = Patches.of_crop(crop, (cover > 0) & (cover >= 0.5 * cover.max()))
     features, colours, _ = cluster(patches, PARTS, same=calibration.same_part)

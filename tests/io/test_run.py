@@ -326,8 +326,10 @@ def test_what_a_killed_process_left_behind_is_removed(d: Path) -> None:
         run(folder(max_instances=3), stop_after(1))
     for name in ("b_1.png", "b_2.png", f".{'0' * 32}.part"):
         Path("out/masks", name).write_bytes(b"of an unfinished photo")
+    Path("out", f".{'1' * 32}.part").write_bytes(b"of the lines")
     assert run(folder(max_instances=3, existing="resume")) == ["b", "c"]
     assert sorted(os.listdir("out/masks")) == ["a_1.png", "b_1.png", "c_1.png"]
+    assert not list(Path("out").glob("*.part"))
 
 
 # ---- what cannot be written

@@ -89,7 +89,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), (folder / "stderr").read_text()
         yield Served(url, folder / "tmp")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # SIGINT may be ignored by what runs the tests, and by its children
         code = process.wait(60)
     said = (folder / "stderr").read_text()
     assert code == 0, said
