@@ -112,7 +112,7 @@ def _masks(image: ImageEmbedding, prompt: Prompt, row: int) -> Tensor:
         allowed[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
     if prompt.points_xy is not None:
         seed = tuple((image.frame.to_input(prompt.points_xy[row, 0]) / 4).tolist())
-    x, y = (min(SIDE - 1, int(value)) for value in seed)
+    x, y = (min(SIDE - 1, max(0, int(value))) for value in seed)  # a crop may not hold the point
     colours = torch.nn.functional.normalize(image.features[0], dim=0)
     whole = (torch.einsum("chw,c->hw", colours, colours[:, y, x]) > 0.95) & allowed
     columns, rows = whole.any(0).nonzero().flatten(), whole.any(1).nonzero().flatten()

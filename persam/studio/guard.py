@@ -98,14 +98,14 @@ class Guard:
         path = scope["path"]
         if not self._is_own(headers.get("host", "")):
             raise Refused(403, "this server answers to the address that it was started with.")
-        if "origin" in headers and not self._is_own(urlsplit(headers["origin"]).netloc):
+        if "origin" in headers and not self._is_own(headers["origin"].partition("//")[2]):
             raise Refused(403, "requests of other pages are not answered.")
         if not ROUTES.fullmatch(path) or ".." in path.split("/"):
             raise Refused(404, "there is no such address here.")
         with_json = WITH_JSON.fullmatch(path) is not None
         most = self.file_bytes * UPLOADS if UPLOAD.fullmatch(path) else JSON_BYTES if with_json else OTHER_BYTES
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > most:
+        if not (length.isascii() and length.isdigit()) or int(length) > most:
             raise Refused(413, f"the request is larger than {most / 1e6:g} MB.")
         counted = _counted(receive, most)
         return await self._with_own_paths(counted) if with_json and scope["method"] == "POST" else counted

@@ -96,6 +96,18 @@ def training(rng: Random, folder: Path) -> None:
     train_folder(rng, folder)
 
 
+def uploads(rng: Random, folder: Path) -> None:
+    from tests.fuzz.uploads import call
+
+    call(rng, folder, _pictures(), _concept())
+
+
+def requests(rng: Random, folder: Path) -> None:
+    from tests.fuzz.uploads import request
+
+    request(rng, folder)
+
+
 # --- what is mutated
 
 
@@ -338,6 +350,8 @@ KINDS: dict[str, tuple[int, Callable[[Random, Path], None]]] = {
     "commands": (12, commands),
     "videos": (12, videos),
     "training": (8, training),
+    "uploads": (8, uploads),
+    "requests": (8, requests),
 }
 """Each kind with its share of the cases."""
 EXPECTED = PerSAMError
