@@ -40,8 +40,8 @@ def propose(options: argparse.Namespace) -> int:
 
     picture_kind(options.output)
     check_no_input(options.output, files_of(options, [options.photo]))
-    read_image(options.photo)  # before a model is fetched
-    result = load_model(options).propose(options.photo, crops=options.crops, max_side=SHEET_SIDE)
+    rgb = read_image(options.photo)  # before a model is fetched
+    result = load_model(options).propose(rgb, crops=options.crops, max_side=SHEET_SIDE)
     write_picture(numbered_sheet(result), options.output)
     for number, one in enumerate(result, start=1):
         share = one.area_px / one.mask.size

@@ -1,6 +1,7 @@
 """The whole examination, in the order in which one thing needs the other."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from persam.doctor.line import Line
 from persam.doctor.machine import check_codecs, check_model, check_places, check_python, check_torch, check_weights
@@ -10,14 +11,11 @@ from persam.doctor.packages import check_packages
 def examine() -> Iterator[Line]:
     """Every line of the report, as it is found out. Nothing is changed, and nothing fetched."""
     yield check_python()
-    sound = True
-    for line in check_packages():
-        sound = sound and (line.state == "ok" or not line.needed)
+    installed = []
+    for line in chain(check_packages(), check_torch()):
+        installed.append(line)
         yield line
-    for line in check_torch():
-        sound = sound and (line.state == "ok" or not line.needed)
-        yield line
-    if sound:
+    if works(installed):
         yield from check_codecs()
         yield from check_model()
     else:

@@ -22,7 +22,7 @@ from persam.method.concept import Concept
 from persam.model import PerSAM
 from persam.studio.downloads import zip_of
 from persam.studio.limits import Limits
-from persam.studio.marking import Marks, corrected, mask_of
+from persam.studio.marking import Marks, put_right
 from persam.studio.photo import Photo
 from persam.tracking.tracker import Tracker
 
@@ -111,19 +111,19 @@ class Clip:
         [found] = list(self.video.frames(place, place + 1))
         return Photo(found.name, found.rgb)
 
-    def mask(self, index: int, concept: str, model: PerSAM | None = None) -> Bool[Array, "h w"]:
-        """Where the object is in the frame, with the correction that is under way when there is a model."""
+    def mask(
+        self, index: int, concept: str, model: PerSAM | None = None, *, shown: Photo | None = None
+    ) -> Bool[Array, "h w"]:
+        """Where the object is in the frame, with the correction that is under way when there is a model.
+
+        shown: the frame, where it is decoded already.
+        """
         place = self._place(index)
         mask = self._stored(place, concept)
         if model is None or not self.marks.clicks:
             return mask
-        embedding = model.backbone.encode([self.frame(index).rgb])
-        inside, outside = self.marks.places
-        if mask.any():
-            return corrected(mask, inside, outside, model.backbone, embedding)
-        asked = mask_of(Marks(clicks=self.marks.clicks), model.backbone, embedding)
-        assert asked is not None  # there are clicks
-        return asked
+        embedding = model.backbone.encode([(shown or self.frame(index)).rgb])
+        return put_right(mask, self.marks, model.backbone, embedding)
 
     def keep_correction(self, index: int, concept: str, model: PerSAM) -> None:
         """Makes the clicks in this frame a correction, which the next track begins from there."""
@@ -137,10 +137,8 @@ class Clip:
         """The frame with the object drawn over it, in the colour that it has in the video."""
         photo = self.frame(index)
         colour = draw.COLOURS[self._number(concept) % len(draw.COLOURS)]
-        inside, outside = self.marks.places
-        points = np.array([*inside, *outside], np.float32).reshape(-1, 2)
-        labels = np.array([1] * len(inside) + [0] * len(outside), np.float32)
-        mask = self.mask(index, concept, model)
+        points, labels = self.marks.drawn
+        mask = self.mask(index, concept, model, shown=photo)
         return draw.overlay(photo.rgb, mask, colour=colour, points_xy=points, labels=labels, label=concept)
 
     def _stored(self, place: int, concept: str) -> Bool[Array, "h w"]:

@@ -64,6 +64,30 @@ class Marks:
         inside, outside = ([place for place, on in self.clicks if on is wanted] for wanted in (True, False))
         return inside, outside
 
+    @property
+    def drawn(self) -> tuple[Float[Array, "n 2"], Float[Array, "n"]]:
+        """The places as a picture shows them, and labels: 1 on the object, as a lone corner is, and 0 beside it."""
+        inside, outside = self.places
+        if self.corner is not None:
+            inside = [*inside, self.corner]
+        points = np.array([*inside, *outside], np.float32).reshape(-1, 2)
+        return points, np.array([1] * len(inside) + [0] * len(outside), np.float32)
+
+
+def put_right(
+    mask: Bool[Array, "h w"], marks: Marks, backbone: Backbone, embedding: ImageEmbedding
+) -> Bool[Array, "h w"]:
+    """A find's mask after the clicks, of which there is one at least; of an empty mask what the clicks alone mean.
+
+    Raises:
+        MaskError: nothing fits them, or nothing is left.
+    """
+    if mask.any():
+        return corrected(mask, *marks.places, backbone, embedding)
+    asked = mask_of(Marks(clicks=marks.clicks), backbone, embedding)
+    assert asked is not None  # there are clicks
+    return asked
+
 
 @torch.inference_mode()
 @plain_torch()

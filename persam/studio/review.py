@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from persam.errors import MaskError, PerSAMError
 from persam.model import PerSAM
 from persam.studio.album import Album, Found
-from persam.studio.marking import Marks, corrected, mask_of
+from persam.studio.marking import Marks, put_right
 from persam.studio.shelf import Shelf
 
 Array = np.ndarray[Any, Any]
@@ -51,16 +51,11 @@ class Review:
         """That of the current item, with its corrections."""
         item = self._needed()
         mask = self.album[item.photo].found[item.place].mask
-        inside, outside = self.marks.places
-        if not inside and not outside:
+        if not self.marks.clicks:
             return mask
         if self._embedding is None or self._embedding[0] != item.photo:
             self._embedding = item.photo, self.model.backbone.encode([self.album[item.photo].read()])
-        if not mask.any():
-            asked = mask_of(Marks(clicks=self.marks.clicks), self.model.backbone, self._embedding[1])
-            assert asked is not None  # there are clicks
-            return asked
-        return corrected(mask, inside, outside, self.model.backbone, self._embedding[1])
+        return put_right(mask, self.marks, self.model.backbone, self._embedding[1])
 
     def accept(self) -> str:
         """What was done: the find counts as present, and its concept has learned from it.

@@ -111,11 +111,7 @@ class Session:
     def picture(self) -> UInt8[Array, "_ _ 3"]:
         """The view of the reference with its mask and marks."""
         photo = self._reference()
-        inside, outside = self.marks.places
-        if self.marks.corner is not None:
-            inside = [*inside, self.marks.corner]
-        points = np.array([*inside, *outside], np.float32).reshape(-1, 2)
-        labels = np.array([1] * len(inside) + [0] * len(outside), np.float32)
+        points, labels = self.marks.drawn
         box = self.marks.box
         return view(
             draw.overlay(

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from persam.io import draw
 from persam.io.write import write_picture
 from persam.studio.page.album import shown, summary
@@ -63,9 +61,7 @@ def current(session: Session, before: str = "") -> tuple[Any, str]:
         return None, f"{before}\n\nThat was all." if before else EMPTY
     photo = session.album[item.photo]
     rgb, mask = photo.read(), session.review.mask()
-    inside, outside = session.review.marks.places
-    points = np.array([*inside, *outside], np.float32).reshape(-1, 2)
-    labels = np.array([1] * len(inside) + [0] * len(outside), np.float32)
+    points, labels = session.review.marks.drawn
     path = session.output_folder() / "review.jpg"
     write_picture(view(draw.overlay(rgb, mask, points_xy=points, labels=labels)), path)
     left = len(session.review.queue)
