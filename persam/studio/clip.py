@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from persam.errors import TrackingError
+from persam.errors import OutputError, TrackingError
 from persam.io import draw
 from persam.io.results import ImageResult
 from persam.io.track_folder import TrackFolder
@@ -85,16 +85,20 @@ class Clip:
         self.tracked = self.home / f"track-{uuid.uuid4().hex}"
         self.names, self.done = [one.name for one in concepts], 0
         frames = self.video.frames(0, None, self.step)
-        with TrackFolder(self.tracked, self.video, self.places) as folder, closing(read_ahead(frames)) as ahead:
-            for frame in ahead:
-                result = tracker.step(frame.rgb, name=frame.name, time=frame.time)
-                for (index, concept), correction in self.corrections.items():
-                    if index == frame.index and concept in self.names:
-                        result = tracker.correct(result, correction.mask, concept=concept)
-                folder.write(result)
-                self.done += 1
-                yield result
-                deadline.check()
+        try:
+            with TrackFolder(self.tracked, self.video, self.places) as folder, closing(read_ahead(frames)) as ahead:
+                for frame in ahead:
+                    result = tracker.step(frame.rgb, name=frame.name, time=frame.time)
+                    for (index, concept), correction in self.corrections.items():
+                        if index == frame.index and concept in self.names:
+                            result = tracker.correct(result, correction.mask, concept=concept)
+                    folder.write(result)
+                    self.done += 1
+                    yield result
+                    deadline.check()
+        except OutputError:
+            if self.home.is_dir():  # else the tab was closed meanwhile, and its files are gone
+                raise
 
     @property
     def overlay(self) -> Path:

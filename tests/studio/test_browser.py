@@ -244,9 +244,14 @@ def test_a_clip_is_tracked_plays_and_shows_its_frames(page, upload, tmp_path):
     expect(frame).not_to_have_attribute("src", before)
     button(page, "Keep this correction").click()
     expect(page.get_by_text("The correction is kept")).to_be_visible()
+    first = player.evaluate("one => one.currentSrc")
     button(page, "Track again").click()
-    expect(said).to_contain_text("of 4 frames are tracked")
-    expect(player).to_be_visible()
+    page.wait_for_function(
+        "first => { const one = document.querySelector('#player video');"
+        " return one && one.currentSrc && one.currentSrc != first }",
+        arg=first,
+    )
+    expect(said).to_contain_text("4 of 4 frames are tracked")
 
 
 def test_photos_to_train_on_come_as_a_zip(page, large, album):

@@ -134,3 +134,12 @@ def test_objects_have_the_colour_of_the_video_in_a_frame(taught, walk):
     assert not np.array_equal(first, second)
     with Image.open(clip.tracked / "masks" / "00000.png") as indices:
         assert set(np.unique(np.array(indices))) <= {0, 1, 2}
+
+
+def test_a_tab_that_is_closed_while_it_tracks_ends_the_track_without_an_error(taught, walk):
+    clip = taught.open_clip(walk)
+    frames = clip.track(taught.shelf.concepts(["red"]), taught.model, taught.limits)
+    next(frames)
+    taught.close()
+    frames.close()  # what was still to be written has no place any more
+    assert not clip.home.exists()
