@@ -72,7 +72,7 @@ FILES = {
     # the paper, a step a file, in the order of its steps
     "method": (
         {"recipes", "calibration", "scales", "light", "references", "components"},
-        {"prototypes", "object_crop", "proposals"},
+        {"prototypes", "object_crop", "proposals", "edges"},
         {"verify", "prompts"},
         {"prompt_masks"},
         {"concept"},

@@ -1,22 +1,27 @@
 """Crop refinement: each mask is decoded again in a crop around it, where the object has the size it was trained at.
 
 A small object is seen with more pixels, and the second mask stands; of a large one nothing more is seen, and both masks
-count. What the crop shows must be the same thing: a mask that departs too far from the first is not taken.
+count. What the crop shows must be the same thing: a mask that departs too far from the first is not taken. What is
+taken follows the edges of the photo (`method.edges`).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from persam.geometry import Frame, box_of, longer_side
 from persam.method.components import OUTSIDE, keep_component
+from persam.method.edges import follow_edges
 from persam.method.object_crop import ObjectCrop, closer
 from persam.sam.backbone import Backbone
 from persam.types import Candidates, Decoded, ImageEmbedding, Prompt
 
+Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]
 SMALL = 0.4  # of the image's longer side: a larger object has nearly as many pixels in the image as in the crop
 SAME = 0.5  # IoU with the first mask below which the crop shows something else
@@ -24,6 +29,7 @@ SAME = 0.5  # IoU with the first mask below which the crop shows something else
 
 def refine_in_crops(
     backbone: Backbone,
+    rgb: UInt8[Array, "h w 3"],
     masks: Sequence[Decoded],
     crops: Sequence[ObjectCrop | None],
     points_xy: Sequence[Float[Tensor, "2"]],
@@ -32,7 +38,8 @@ def refine_in_crops(
 
     Args:
         backbone: decodes in the crops, all at once.
-        masks: over the image.
+        rgb: the image.
+        masks: over it.
         crops: around each mask; None for an empty one.
         points_xy: for each mask, its positive point in pixels of the image.
     """
@@ -47,7 +54,7 @@ def refine_in_crops(
     embedding = ImageEmbedding.joined([crop.embedding for _, crop, _, _ in seen])
     candidates = closer(backbone).decode(embedding, _joined(prompts))
     refined = {
-        id(mask): _choose(mask, crop, box, candidates, row, prompts[row])
+        id(mask): _choose(mask, rgb, crop, box, candidates, row, prompts[row])
         for row, (mask, crop, box, _) in enumerate(seen)
     }
     return [refined.get(id(mask), mask) for mask in masks]
@@ -78,7 +85,15 @@ def _joined(prompts: Sequence[Prompt]) -> Prompt:
     return Prompt(*(torch.cat(column) for column in columns))
 
 
-def _choose(mask: Decoded, seen: ObjectCrop, box: Box, candidates: Candidates, row: int, prompt: Prompt) -> Decoded:
+def _choose(
+    mask: Decoded,
+    rgb: UInt8[Array, "h w 3"],
+    seen: ObjectCrop,
+    box: Box,
+    candidates: Candidates,
+    row: int,
+    prompt: Prompt,
+) -> Decoded:
     """The best of whole, part and subpart by predicted IoU and agreement with the mask before."""
     frame, where = seen.embedding.frame, seen.crop.slices
     before = mask.logits[where]
@@ -89,11 +104,11 @@ def _choose(mask: Decoded, seen: ObjectCrop, box: Box, candidates: Candidates, r
     best = int((scores + agreement).argmax())
     if agreement[best] < SAME:
         return mask
-    refined = torch.full_like(mask.logits, OUTSIDE)
+    refined, score = torch.full_like(mask.logits, OUTSIDE), scores[best]
     refined[where] = full[best]
-    if longer_side(box) <= SMALL * max(mask.logits.shape):
-        return Decoded(refined, scores[best])
-    return Decoded((mask.logits + refined) / 2, (mask.score + scores[best]) / 2)
+    if longer_side(box) > SMALL * max(mask.logits.shape):
+        refined, score = (mask.logits + refined) / 2, (mask.score + score) / 2
+    return Decoded(follow_edges(refined, rgb), score)
 
 
 def iou_with(masks: Tensor, other: Tensor) -> Float[Tensor, "n"]:

@@ -136,7 +136,7 @@ def segment(
     def judged(finds: Sequence[Find]) -> list[Find]:
         asked = zip(_refined(finds), _verified(finds, backbone, calibration), strict=True)
         crops = _seen(backbone, rgb, finds, [refined or verified for refined, verified in asked])
-        return _verify(_refine(backbone, finds, crops), crops, backbone, calibration, threshold)
+        return _verify(_refine(backbone, rgb, finds, crops), crops, backbone, calibration, threshold)
 
     alone = judged([_alone(backbone, embedding, concept, calibration) for concept in concepts])
     if max_instances == 1 or not concepts:
@@ -153,7 +153,7 @@ def segment(
         kept += found[:max_instances] or [first]
     others = [find for find in kept if not any(find is first for first in alone)]
     crops = _seen(backbone, rgb, others, _refined(others))
-    instead = dict(zip(map(id, others), _refine(backbone, others, crops), strict=True))
+    instead = dict(zip(map(id, others), _refine(backbone, rgb, others, crops), strict=True))
     return [instead.get(id(find), find) for find in kept]
 
 
@@ -247,10 +247,12 @@ def _verified(finds: Sequence[Find], backbone: Backbone, calibration: Calibratio
     return wanted if any(wanted) and is_calibrated(calibration, backbone.name) else [False] * len(wanted)
 
 
-def _refine(backbone: Backbone, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
+def _refine(
+    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], crops: Sequence[ObjectCrop | None]
+) -> list[Find]:
     asked = [crop if is_refined else None for crop, is_refined in zip(crops, _refined(finds), strict=True)]
     points = [find.prior.points_xy[0] for find in finds]
-    masks = refine_in_crops(backbone, [find.mask for find in finds], asked, points)
+    masks = refine_in_crops(backbone, rgb, [find.mask for find in finds], asked, points)
     return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
 
 

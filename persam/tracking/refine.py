@@ -14,6 +14,7 @@ from torch import Tensor
 from persam.geometry import box_of, longer_side
 from persam.method.components import OUTSIDE
 from persam.method.crop_refine import SAME, SMALL, iou_with, mask_prompt
+from persam.method.edges import follow_edges
 from persam.method.object_crop import MARGIN
 from persam.sam.backbone import Backbone
 from persam.sam.crop import Crop, encode_crops
@@ -66,4 +67,4 @@ def refine_track(
     refined[crop.slices] = mean
     if longer_side(box) > SMALL * max(found.logits.shape):
         refined = (found.logits + refined) / 2
-    return Decoded(refined, scores[best].mean())
+    return Decoded(follow_edges(refined, rgb), scores[best].mean())

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from persam.geometry import Frame
+from persam.method import crop_refine
 from persam.method.crop_refine import refine_in_crops
 from persam.method.object_crop import encode_objects
 from persam.sam.decoder import NO_GUIDANCE
@@ -66,7 +67,7 @@ def refined(backbone: Bright, rgb: np.ndarray, mask: Decoded, x: float, y: float
 
 def all_refined(backbone: Bright, rgb: np.ndarray, masks: list[Decoded], points: list[torch.Tensor]) -> list[Decoded]:
     crops = encode_objects(backbone, [(rgb, mask.logits.numpy() > 0) for mask in masks])
-    return refine_in_crops(backbone, masks, crops, points)
+    return refine_in_crops(backbone, rgb, masks, crops, points)
 
 
 def wrong_pixels(found: Decoded, rgb: np.ndarray) -> int:
@@ -106,11 +107,20 @@ def test_at_the_images_edge_the_crop_ends_there(box):
 @pytest.mark.parametrize(("width", "both"), [(240, False), (260, True)])
 def test_of_a_large_object_both_masks_count_in_logits_and_in_score(width, both):
     rgb, mask = scene(104, 104, 104 + width - 9, 300)  # 4 pixels of the mask on either side; 0.4 of 640 is 256
-    again = refined(Bright(), rgb, mask, 200, 200)
-    assert again.logits[200, 200] == pytest.approx(5)
-    assert again.logits[10, 630] == pytest.approx((-5 - 4) / 2 if both else -4)  # outside the crop it says -4
+    mask.logits[:, 180:240] = -20.0  # surely not here, says the first; the crop's says 5
+    again = refined(Bright(), rgb, mask, 140, 200)
+    assert again.logits[200, 140] > 0
+    assert bool(again.logits[200, 210] < 0) == both
+    assert again.logits[10, 630] == -4  # outside the crop
     best = max(CROPS)
     assert again.score == ((FIRST + best) / 2 if both else best)
+
+
+def test_what_is_taken_follows_the_edges_of_the_photo(monkeypatch):
+    rgb, mask = scene(203, 150, 302, 249)
+    followed = wrong_pixels(refined(Bright(), rgb, mask, 250, 200), rgb)
+    monkeypatch.setattr(crop_refine, "follow_edges", lambda logits, rgb: logits)
+    assert followed < 0.5 * wrong_pixels(refined(Bright(), rgb, mask, 250, 200), rgb)
 
 
 def test_the_score_is_that_of_the_candidate_which_is_returned():
@@ -147,5 +157,5 @@ def test_an_empty_mask_is_not_refined_and_costs_nothing():
     rgb, _ = scene(100, 100, 400, 300)
     nothing = Decoded(torch.full((480, 640), -5.0), torch.tensor(0.5))
     assert refined(backbone, rgb, nothing, 200, 200) is nothing
-    assert refine_in_crops(backbone, [], [], []) == []
+    assert refine_in_crops(backbone, np.zeros((8, 8, 3), np.uint8), [], [], []) == []
     assert backbone.batches == []
