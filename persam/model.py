@@ -263,7 +263,7 @@ class PerSAM:
             return result_of(target, rgb, finds)
 
     def _reference(self, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding, mark: Any, image: Any) -> Reference:
-        mask = reference_mask(mark, self.backbone, embedding, photo=image, rgb=rgb, **_named(image))
+        mask = reference_mask(mark, self.backbone, embedding, rgb, photo=image, **_named(image))
         return Reference(rgb, embedding, mask)
 
     def _learn(

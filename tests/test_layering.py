@@ -73,11 +73,11 @@ FILES = {
     "method": (
         {"recipes", "calibration", "scales", "light", "references", "components"},
         {"prototypes", "object_crop", "proposals", "edges"},
-        {"verify", "prompts"},
+        {"verify", "prompts", "crop_refine"},
         {"prompt_masks"},
         {"concept"},
         {"find", "location", "decode"},
-        {"crop_refine", "instances"},
+        {"instances"},
         {"rejoin"},
         {"official", "ours"},
     ),

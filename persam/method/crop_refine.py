@@ -8,16 +8,17 @@ taken follows the edges of the photo (`method.edges`).
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from persam.geometry import Frame, box_of, longer_side
 from persam.method.components import OUTSIDE, keep_component
 from persam.method.edges import follow_edges
-from persam.method.object_crop import ObjectCrop, closer
+from persam.method.object_crop import ObjectCrop, closer, encode_objects
 from persam.sam.backbone import Backbone
 from persam.types import Candidates, Decoded, ImageEmbedding, Prompt
 
@@ -58,6 +59,22 @@ def refine_in_crops(
         for row, (mask, crop, box, _) in enumerate(seen)
     }
     return [refined.get(id(mask), mask) for mask in masks]
+
+
+def refine_mask(backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"]) -> Bool[Array, "h w"]:
+    """A mask that the backbone made of a user's prompt, refined as a find's is: in a crop, which costs an encoding."""
+    logits = torch.from_numpy(np.where(mask, -OUTSIDE, OUTSIDE).astype(np.float32)).to(backbone.device)
+    crops = encode_objects(backbone, [(rgb, mask)])
+    point = logits.new_tensor(_deepest(mask))
+    (refined,) = refine_in_crops(backbone, rgb, [Decoded(logits, logits.new_tensor(1.0))], crops, [point])
+    return np.asarray((refined.logits > 0).cpu().numpy())
+
+
+def _deepest(mask: Bool[Array, "h w"]) -> tuple[float, float]:
+    """The pixel, x and y, that is furthest from the mask's outside."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    y, x = divmod(int(depth.argmax()), mask.shape[1])
+    return float(x), float(y)
 
 
 def _prompt_of(mask: Decoded, seen: ObjectCrop, box: Box, point_xy: Float[Tensor, "2"]) -> Prompt:

@@ -1,6 +1,7 @@
 """What a user points at, as a mask: the reference's own, or the one that the backbone makes of a prompt.
 
-Everything but a mask and a polygon is a prompt for the backbone; its mask stays where the user pointed.
+Everything but a mask and a polygon is a prompt for the backbone; its mask stays where the user pointed, and is refined
+in a crop, as a find's is.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from persam.errors import MaskError
 from persam.io.masks import read_mask
+from persam.method.crop_refine import refine_mask
 from persam.method.prompts import Box, Pointed, Points, Polygon, Proposed, Scribble, check_inside, parse_prompt
 from persam.method.proposals import propose
 from persam.sam.backbone import Backbone
@@ -27,10 +29,10 @@ def reference_mask(
     marked: object,
     backbone: Backbone,
     embedding: ImageEmbedding,
+    rgb: UInt8[Array, "h w 3"],
     *,
     image_name: str = "the photo",
     photo: object = None,
-    rgb: UInt8[Array, "h w 3"] | None = None,
 ) -> Bool[Array, "h w"]:
     """The object's mask in a reference image.
 
@@ -38,9 +40,9 @@ def reference_mask(
         marked: a mask as `io.masks.read_mask` takes it, or a prompt, or a prompt's text form.
         backbone: makes a mask of a prompt.
         embedding: of the reference image.
+        rgb: its pixels, of which crops show more.
         image_name: what messages call that image.
         photo: its file, as for `io.masks.read_mask`.
-        rgb: its pixels, for proposals that only its crops show.
 
     Raises:
         MaskError: the mask cannot be used; the prompt lies outside the image or is degenerate; nothing fits it.
@@ -49,17 +51,31 @@ def reference_mask(
     if isinstance(prompt, Proposed):
         return _proposed(prompt.number, backbone, embedding, rgb)
     if isinstance(prompt, Box | Points | Polygon | Scribble):
-        return mask_from_prompt(prompt, backbone, embedding)
+        mask = mask_from_prompt(prompt, backbone, embedding)
+        return mask if isinstance(prompt, Polygon) else _refined(mask, prompt, backbone, rgb)
     return read_mask(marked, embedding.frame.original_hw, image_name=image_name, photo=photo)
 
 
+def _refined(
+    mask: Bool[Array, "h w"], prompt: Box | Points | Scribble, backbone: Backbone, rgb: UInt8[Array, "h w 3"]
+) -> Bool[Array, "h w"]:
+    """The mask after refinement in a crop; as it was where that no longer fits the prompt."""
+    refined = refine_mask(backbone, rgb, mask)
+    if isinstance(prompt, Box):
+        fitting = _in_box(prompt, [refined])
+        return fitting if fitting.any() else mask
+    inside, outside = _places(prompt)
+    fitting = _at_points(inside, outside, [refined])
+    return fitting if _held(fitting, inside) >= _held(mask, inside) else mask
+
+
 def _proposed(
-    number: int, backbone: Backbone, embedding: ImageEmbedding, rgb: UInt8[Array, "h w 3"] | None
+    number: int, backbone: Backbone, embedding: ImageEmbedding, rgb: UInt8[Array, "h w 3"]
 ) -> Bool[Array, "h w"]:
     """The mask of that number; crops are looked into only where the whole image does not have so many."""
     hw = embedding.frame.original_hw
     proposals = propose(backbone, embedding)
-    if number > len(proposals) and rgb is not None:
+    if number > len(proposals):
         proposals = propose(backbone, embedding, rgb=rgb)
     if not 1 <= number <= len(proposals):
         raise MaskError(
@@ -123,14 +139,15 @@ def _at_points(
     """The components with a point inside of the mask that has most of these and fewest points outside."""
     import cv2
 
-    def held(mask: Bool[Array, "h w"], places: list[tuple[float, float]]) -> int:
-        return sum(bool(mask[_pixel(place, mask.shape)]) for place in places)
-
-    best = max(masks, key=lambda mask: held(mask, inside) - held(mask, outside))  # among equals, the best predicted
+    best = max(masks, key=lambda mask: _held(mask, inside) - _held(mask, outside))  # among equals, the best predicted
     _, label = cv2.connectedComponents(best.astype(np.uint8), connectivity=8)
     wanted = {int(label[_pixel(place, best.shape)]) for place in inside} - {0}
     unwanted = {int(label[_pixel(place, best.shape)]) for place in outside}
     return np.isin(label, sorted(wanted - unwanted))
+
+
+def _held(mask: Bool[Array, "h w"], places: list[tuple[float, float]]) -> int:
+    return sum(bool(mask[_pixel(place, mask.shape)]) for place in places)
 
 
 def _pixel(place_xy: tuple[float, float], hw: tuple[int, ...]) -> tuple[int, int]:

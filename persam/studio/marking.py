@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from persam.errors import MaskError
+from persam.method.crop_refine import refine_mask
 from persam.method.prompt_masks import mask_from_prompt
 from persam.method.prompts import Box, Points
 from persam.sam.backbone import Backbone
@@ -111,6 +112,18 @@ def mask_of(marks: Marks, backbone: Backbone, embedding: ImageEmbedding) -> Bool
     else:
         return None
     return corrected(start, inside, outside, backbone, embedding)
+
+
+@torch.inference_mode()
+@plain_torch()
+def refined(
+    mask: Bool[Array, "h w"], marks: Marks, backbone: Backbone, rgb: UInt8[Array, "h w 3"]
+) -> Bool[Array, "h w"]:
+    """The mask refined in a crop, which costs an encoding; as it was where it was painted, or the clicks say no."""
+    if marks.painted is not None:
+        return mask
+    finer = refine_mask(backbone, rgb, mask)
+    return finer if _agrees(finer, mask, *marks.places) else mask
 
 
 @torch.inference_mode()

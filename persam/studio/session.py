@@ -15,7 +15,7 @@ from persam.model import PerSAM
 from persam.studio.album import Album
 from persam.studio.clip import Clip
 from persam.studio.limits import Limits
-from persam.studio.marking import Marks, mask_of
+from persam.studio.marking import Marks, mask_of, refined
 from persam.studio.photo import Photo, painted_mask, read_photo, view
 from persam.studio.review import Review
 from persam.studio.shelf import Kept, Shelf
@@ -157,7 +157,9 @@ class Session:
         return self.photo
 
     def _mark(self, marks: Marks) -> None:
-        self.mask, self.marks = mask_of(marks, self.model.backbone, self._embedding), marks
+        backbone, mask = self.model.backbone, mask_of(marks, self.model.backbone, self._embedding)
+        self.mask = None if mask is None else refined(mask, marks, backbone, self._reference().rgb)
+        self.marks = marks
 
 
 class Sessions:

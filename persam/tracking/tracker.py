@@ -105,7 +105,7 @@ class Tracker:
         called = self._called(masks, names)
         self._check(pixels, called)
         frame = ClipFrame(pixels, self.model.backbone)
-        marks = [reference_mask(one, self.model.backbone, frame.embedding) for one in masks]
+        marks = [reference_mask(one, self.model.backbone, frame.embedding, frame.rgb) for one in masks]
         segmentations = self._follower.step(frame, marks, called)
         name = name or f"{self._turn:05d}"
         self._last, self._turn = frame, self._turn + 1
@@ -132,7 +132,7 @@ class Tracker:
         wanted = concept if concept is not None or len(names) != 1 else names[0]
         if wanted not in names:
             raise TrackingError(f"say which object is corrected: concept is one of {names}, and {concept!r} was given.")
-        marked = reference_mask(mask, self.model.backbone, self._last.embedding)
+        marked = reference_mask(mask, self.model.backbone, self._last.embedding, self._last.rgb)
         place = names.index(wanted)
         self._follower.correct(self._last, place, marked)
         corrected = tuple(

@@ -7,7 +7,9 @@ import torch
 from persam.errors import MaskError
 from persam.method.prompt_masks import mask_from_prompt, reference_mask
 from persam.method.prompts import Box, Pointed, Points, Polygon, Scribble, UserPrompt, parse_prompt
-from tests.colour import ColourBackbone, mask, photo
+from persam.sam.decoder import NO_GUIDANCE
+from persam.types import Candidates
+from tests.colour import RED, ColourBackbone, mask, photo
 
 # ---- as text
 
@@ -146,6 +148,61 @@ def test_a_reference_is_marked_by_a_mask_a_prompt_or_its_text():
     backbone = ColourBackbone()
     embedding = backbone.encode([photo()])
     for marked in (mask(), Box(8, 18, 31, 41), "box:8,18,31,41", "points:15,25"):
-        np.testing.assert_array_equal(reference_mask(marked, backbone, embedding), mask())
+        np.testing.assert_array_equal(reference_mask(marked, backbone, embedding, photo()), mask())
     with pytest.raises(MaskError, match=r"the mask is 32x32 but rex\.jpg is 64x64"):
-        reference_mask(mask(hw=(32, 32)), backbone, embedding, image_name="rex.jpg")
+        reference_mask(mask(hw=(32, 32)), backbone, embedding, photo(), image_name="rex.jpg")
+
+
+class Coarse(ColourBackbone):
+    """Sees the whole photo so coarsely that masks grow by two pixels; a crop as it is.
+
+    elsewhere: in a crop it takes the upper left corner for the object.
+    """
+
+    def __init__(self, *, elsewhere: bool = False):
+        super().__init__()
+        self.elsewhere = elsewhere
+
+    def decode(self, embedding, prompt, guidance=NO_GUIDANCE):
+        candidates = super().decode(embedding, prompt, guidance)
+        logits = candidates.logits.clone()
+        if max(embedding.frames[0].original_hw) == 64:
+            logits = torch.nn.functional.max_pool2d(logits, 17, stride=1, padding=8)
+        elif self.elsewhere:
+            logits[:] = -5
+            logits[..., :40, :40] = 5
+        return Candidates(logits, candidates.predicted_iou)
+
+
+@pytest.mark.parametrize("prompt", [Box(8, 18, 31, 41), Points(((15, 25),), ((2, 2),)), Scribble(((12, 22), (20, 30)))])
+def test_the_mask_of_a_prompt_is_refined_in_a_crop(prompt):
+    backbone = Coarse()
+    embedding = backbone.encode([photo()])
+    assert mask_from_prompt(prompt, backbone, embedding).sum() > 1.15 * mask().sum()
+    np.testing.assert_array_equal(reference_mask(prompt, backbone, embedding, photo()), mask())
+    assert backbone.batches == [1, 1]
+
+
+@pytest.mark.parametrize("prompt", [Box(8, 18, 31, 41), Points(((28, 38),))])
+def test_where_the_crop_shows_something_else_the_mask_of_a_prompt_stays(prompt):
+    backbone = Coarse(elsewhere=True)
+    embedding = backbone.encode([photo()])
+    found = reference_mask(prompt, backbone, embedding, photo())
+    np.testing.assert_array_equal(found, mask_from_prompt(prompt, backbone, embedding))
+
+
+def test_two_clicks_on_two_things_still_have_both():
+    rgb = photo()
+    rgb[50:60, 50:60] = RED
+    backbone = ColourBackbone()
+    both = reference_mask(Points(((15, 25), (55, 55))), backbone, backbone.encode([rgb]), rgb)
+    np.testing.assert_array_equal(both, mask() | mask(at_xyxy=(50, 50, 59, 59)))
+
+
+def test_a_polygon_is_taken_as_it_was_drawn():
+    backbone = Coarse()
+    drawn = Polygon(((9, 19), (31, 19), (31, 41), (9, 41)))
+    embedding = backbone.encode([photo()])
+    found = reference_mask(drawn, backbone, embedding, photo())
+    np.testing.assert_array_equal(found, mask_from_prompt(drawn, backbone, embedding))
+    assert backbone.batches == [1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from persam.errors import MaskError
-from persam.studio.marking import Marks, corrected, mask_of
+from persam.studio.marking import Marks, corrected, mask_of, refined
 from tests.colour import BLUE, ColourBackbone, mask, photo
 
 
@@ -97,3 +97,17 @@ def test_the_decoder_is_asked_with_the_mask_as_its_earlier_answer(backbone, embe
     assert (logits[82:158, 42:118] == 8).all()
     assert (logits[:78] == -8).all()
     assert (logits[162:] == -8).all()
+
+
+def test_a_mask_of_marks_is_refined_where_the_clicks_agree(backbone):
+    rough, clicked = mask(at_xyxy=(8, 18, 31, 41)), Marks().clicked((15, 25), inside=True)
+    assert np.array_equal(refined(rough, clicked, backbone, photo()), mask())
+    assert backbone.encoded == 1
+    outside_too = clicked.clicked((12, 30), inside=False)  # which the refined mask would hold
+    assert np.array_equal(refined(rough, outside_too, backbone, photo()), rough)
+
+
+def test_paint_is_not_refined(backbone):
+    rough = mask(at_xyxy=(8, 18, 31, 41))
+    assert refined(rough, Marks(painted=rough), backbone, photo()) is rough
+    assert backbone.encoded == 0

@@ -21,11 +21,11 @@ def test_a_click_in_the_view_is_answered_with_a_mask_of_the_photo(session, uploa
     assert session.picture().shape == (640, 1280, 3)
 
 
-def test_the_photo_is_encoded_once_however_often_it_is_marked(session, upload):
+def test_the_photo_is_encoded_once_however_often_it_is_marked_and_a_crop_for_every_mask(session, upload):
     session.load_reference(upload("ref.png", photo()))
     for place in ((15, 25), (16, 26), (17, 27)):
         session.click(place, "object")
-    assert session.model.backbone.encoded == 1
+    assert session.model.backbone.encoded == 1 + 3
 
 
 def test_a_mark_that_nothing_fits_leaves_the_last_mask(session, upload):

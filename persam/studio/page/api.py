@@ -52,7 +52,7 @@ def learn(session: Session, photo: str, mark: str, name: str, mask: str | None =
     embedding = session.model.backbone.encode([read.rgb])
     if mask is not None:
         session.limits.check_photo(Path(mask))
-    marked = reference_mask(prompt if mask is None else Path(mask), session.model.backbone, embedding)
+    marked = reference_mask(prompt if mask is None else Path(mask), session.model.backbone, embedding, read.rgb)
     shelf = Shelf(session.model)
     kept = shelf.learn(name, read.rgb, marked)
     return str(shelf.save(kept.name, session.output_folder())), {"name": kept.name, "area_px": int(marked.sum())}
