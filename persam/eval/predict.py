@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from persam.errors import ConceptError, MaskError
 from persam.eval.benchmark import Predict, Run, Setting
@@ -16,11 +18,13 @@ from persam.eval.table import source_digest
 from persam.geometry import box_of
 from persam.io.segmentation import Segmentation
 from persam.method.concept import Concept
+from persam.method.crop_refine import refine_mask
 from persam.method.recipes import Recipe, to_plain
 from persam.model import PerSAM
 from persam.sam.backbone import Backbone, NetworkBackbone, SamBackbone
 from persam.types import ImageEmbedding, Prompt
 
+Array = np.ndarray[Any, Any]
 ORACLE = "oracle_box"  # not a recipe: what the decoder does when it is told where the object is
 NO_POINTS, NO_LABELS = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
 
@@ -100,18 +104,19 @@ def _found(model: PerSAM, target: Target, concepts: Sequence[Concept]) -> list[S
 
 
 def oracle_box(model: PerSAM) -> Predict:
-    """The best predicted mask of the truth's own box: the ceiling of any recipe that only has to find the object."""
+    """The best predicted mask of the truth's own box, refined as ours refines finds: what locating alone can gain."""
 
     def predict(episodes: Sequence[Episode]) -> Iterator[tuple[Prediction, ...]]:
         for targets in zip(*(episode.targets for episode in episodes), strict=True):
             started = time.perf_counter()
-            embedding = model.backbone.encode([targets[0].photo.read()])
-            found = [answer(target, embedding) for target in targets]
+            rgb = targets[0].photo.read()
+            embedding = model.backbone.encode([rgb])
+            found = [answer(target, rgb, embedding) for target in targets]
             seconds = (time.perf_counter() - started) / len(targets)
             yield tuple(replace(one, seconds=seconds) for one in found)
 
     @torch.inference_mode()
-    def answer(target: Target, embedding: ImageEmbedding) -> Prediction:
+    def answer(target: Target, rgb: UInt8[Array, "h w 3"], embedding: ImageEmbedding) -> Prediction:
         box = None if target.truth is None else box_of(target.truth.read())
         mask, score = np.zeros(embedding.frame.original_hw, bool), 0.0
         if box is not None:
@@ -119,7 +124,8 @@ def oracle_box(model: PerSAM) -> Predict:
             candidates = model.backbone.decode(embedding, prompt)
             best = 1 + int(candidates.predicted_iou[0, 1:].argmax())
             logits = embedding.frame.upscale(candidates.logits[:, best : best + 1])[0, 0]
-            mask, score = (logits > 0).cpu().numpy(), float(candidates.predicted_iou[0, best].clamp(0, 1))
+            mask = refine_mask(model.backbone, rgb, (logits > 0).cpu().numpy())
+            score = float(candidates.predicted_iou[0, best].clamp(0, 1))
         present = bool(mask.any())
         return Prediction(mask, score, float(present), present, NO_POINTS, NO_LABELS, seconds=0.0)
 
