@@ -38,7 +38,8 @@ def follow_edges(logits: Float[Tensor, "h w"], rgb: UInt8[Array, "h w 3"]) -> Fl
     where = slice(max(0, y0 - reach), y1 + 1 + reach), slice(max(0, x0 - reach), x1 + 1 + reach)
     mask = (logits[where] > 0).cpu().numpy().astype(np.float32)
     scale = min(1.0, SIDE / side)
-    inside = guided_filter(_scaled(mask, scale), _scaled(rgb[where], scale), side=side * scale)
+    small = _scaled(mask, scale)
+    inside = np.maximum(guided_filter(small, _scaled(rgb[where], scale), side=side * scale), _thin(small, side * scale))
     followed = torch.full_like(logits, OUTSIDE)
     levels = np.clip((1 - 2 * cv2.resize(inside, mask.shape[::-1])) * OUTSIDE, OUTSIDE, -OUTSIDE)
     followed[where] = torch.from_numpy(levels).to(logits)
@@ -65,6 +66,13 @@ def guided_filter(mask: Float32[Array, "h w"], rgb: UInt8[Array, "h w 3"], *, si
     offset = mean_covered - (slope * mean).sum(axis=-1)
     fit = cv2.resize(windows(np.dstack([slope, offset])), mask.shape[::-1])
     return np.asarray((fit[..., :3] * rgb).sum(axis=-1) / 255 + fit[..., 3])
+
+
+def _thin(mask: Float32[Array, "h w"], side: float) -> Float32[Array, "h w"]:
+    """Where the mask is thinner than the windows, which would take a leg or a frame of a bike for a speck."""
+    reach = max(1, round(RADIUS * side))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)))
 
 
 def _scaled(image: Array, scale: float) -> Array:
