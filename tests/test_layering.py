@@ -78,7 +78,7 @@ FILES = {
         {"concept"},
         {"find", "location", "decode"},
         {"crop_refine", "instances"},
-        {"rejoin"},
+        {"rejoin", "judge"},
         {"official", "ours"},
     ),
     # the published recipe, ours, a video model's memory: beside each other; the tracker holds any

@@ -1,0 +1,104 @@
+"""What is found is seen again in a crop: refined there, and judged to be this very object or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from persam.errors import ConceptError
+from persam.method.calibration import Calibration, is_calibrated
+from persam.method.concept import Concept
+from persam.method.crop_refine import refine_in_crops
+from persam.method.find import Find
+from persam.method.object_crop import ObjectCrop, encode_objects
+from persam.method.recipes import Recipe
+from persam.method.verify import IdentityDescriptor, descriptor_of, identity_similarity
+from persam.sam.backbone import Backbone
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Refines and verifies finds in one image, where their recipes have that.
+
+    threshold: the presence from which on a find counts as present.
+    """
+
+    backbone: Backbone
+    calibration: Calibration
+    rgb: UInt8[Array, "h w 3"]
+    threshold: float
+
+    def refined(self, finds: Sequence[Find]) -> list[Find]:
+        return self._refine(finds, self._crops(finds, self._asks_refinement(finds)))
+
+    def verified(self, finds: Sequence[Find]) -> list[Find]:
+        """The finds with their presence, where it can be judged.
+
+        Raises:
+            ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
+        """
+        return self._verify(finds, self._crops(finds, self._asks_verification(finds)))
+
+    def refined_and_verified(self, finds: Sequence[Find]) -> list[Find]:
+        """Both in the same crops. Raises as `verified` does."""
+        asked = zip(self._asks_refinement(finds), self._asks_verification(finds), strict=True)
+        crops = self._crops(finds, [refined or verified for refined, verified in asked])
+        return self._verify(self._refine(finds, crops), crops)
+
+    def _asks_refinement(self, finds: Sequence[Find]) -> list[bool]:
+        return [choices(find.concept).crop_refine for find in finds]
+
+    def _asks_verification(self, finds: Sequence[Find]) -> list[bool]:
+        """Whether each can be judged: with a calibration, of concepts whose recipe verifies."""
+        wanted = [choices(find.concept).verify for find in finds]
+        return wanted if any(wanted) and is_calibrated(self.calibration, self.backbone.name) else [False] * len(wanted)
+
+    def _crops(self, finds: Sequence[Find], wanted: Sequence[bool]) -> list[ObjectCrop | None]:
+        """The crop of each find of which it is wanted, encoded as one batch."""
+        shown = [
+            (self.rgb, find.inside.cpu().numpy()) for find, is_wanted in zip(finds, wanted, strict=True) if is_wanted
+        ]
+        crops = iter(encode_objects(self.backbone, shown))
+        return [next(crops) if is_wanted else None for is_wanted in wanted]
+
+    def _refine(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
+        asked = [crop if wanted else None for crop, wanted in zip(crops, self._asks_refinement(finds), strict=True)]
+        points = [find.prior.points_xy[0] for find in finds]
+        masks = refine_in_crops(self.backbone, [find.mask for find in finds], asked, points)
+        return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
+
+    def _verify(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
+        """crops: of each find; None for an empty mask."""
+        verified = []
+        for find, crop, is_judged in zip(finds, crops, self._asks_verification(finds), strict=True):
+            mask = find.inside.cpu().numpy()
+            presence = evidence = None
+            if is_judged:
+                seen = descriptor_of(crop, mask, self.calibration) if crop is not None and mask.any() else None
+                presence, evidence = self._presence(find.concept, seen)
+            present = bool(mask.any()) and (presence is None or presence >= self.threshold)
+            verified.append(replace(find, presence=presence, present=present, evidence=evidence))
+        return verified
+
+    def _presence(self, concept: Concept, seen: IdentityDescriptor | None) -> tuple[float, float]:
+        """Presence, and the evidence that it is told from."""
+        curve, choice = self.calibration.presence, self.calibration.choice
+        assert curve is not None
+        if concept.identity is None:
+            raise ConceptError(
+                f"the concept {concept.name!r} was learned before {self.backbone.name} was calibrated, so what is "
+                "found cannot be verified. Learn it again, or with a recipe that has verify=False."
+            )
+        if concept.not_this is not None:
+            curve = curve.against(identity_similarity(concept.not_this, seen, choice))
+        evidence = identity_similarity(concept.identity, seen, choice)
+        return curve(evidence), evidence
+
+
+def choices(concept: Concept) -> Recipe:
+    assert isinstance(concept.recipe, Recipe)
+    return concept.recipe
