@@ -12,7 +12,7 @@ from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept
 from persam.method.crop_refine import refine_in_crops
 from persam.method.find import Find
-from persam.method.object_crop import ObjectCrop, encode_objects
+from persam.method.object_crop import AT_ONCE, ObjectCrop, encode_objects
 from persam.method.recipes import Recipe
 from persam.method.verify import IdentityDescriptor, descriptor_of, identity_similarity
 from persam.sam.backbone import Backbone
@@ -33,7 +33,7 @@ class Judge:
     threshold: float
 
     def refined(self, finds: Sequence[Find]) -> list[Find]:
-        return self._refine(finds, self._crops(finds, self._asks_refinement(finds)))
+        return self._seen(finds, refine=True, verify=False)
 
     def verified(self, finds: Sequence[Find]) -> list[Find]:
         """The finds with their presence, where it can be judged.
@@ -41,16 +41,22 @@ class Judge:
         Raises:
             ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
         """
-        return self._verify(finds, self._crops(finds, self._asks_verification(finds)))
+        return self._seen(finds, refine=False, verify=True)
 
     def refined_and_verified(self, finds: Sequence[Find]) -> list[Find]:
         """Both in the same crops. Raises as `verified` does."""
-        asked = zip(self._asks_refinement(finds), self._asks_verification(finds), strict=True)
-        crops = self._crops(finds, [refined or verified for refined, verified in asked])
-        return self._verify(self._refine(finds, crops), crops)
+        return self._seen(finds, refine=True, verify=True)
 
-    def _asks_refinement(self, finds: Sequence[Find]) -> list[bool]:
-        return [choices(find.concept).crop_refine for find in finds]
+    def _seen(self, finds: Sequence[Find], *, refine: bool, verify: bool) -> list[Find]:
+        groups = (finds[start : start + AT_ONCE] for start in range(0, len(finds), AT_ONCE))
+        return [find for group in groups for find in self._seen_together(group, refine=refine, verify=verify)]
+
+    def _seen_together(self, finds: Sequence[Find], *, refine: bool, verify: bool) -> list[Find]:
+        to_refine = [refine and choices(find.concept).crop_refine for find in finds]
+        to_verify = self._asks_verification(finds) if verify else [False] * len(finds)
+        crops = self._crops(finds, [either or other for either, other in zip(to_refine, to_verify, strict=True)])
+        seen = self._refine(finds, crops, to_refine)
+        return self._verify(seen, crops, to_verify) if verify else seen
 
     def _asks_verification(self, finds: Sequence[Find]) -> list[bool]:
         """Whether each can be judged: with a calibration, of concepts whose recipe verifies."""
@@ -65,16 +71,16 @@ class Judge:
         crops = iter(encode_objects(self.backbone, shown))
         return [next(crops) if is_wanted else None for is_wanted in wanted]
 
-    def _refine(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
-        asked = [crop if wanted else None for crop, wanted in zip(crops, self._asks_refinement(finds), strict=True)]
+    def _refine(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None], wanted: Sequence[bool]) -> list[Find]:
+        asked = [crop if is_wanted else None for crop, is_wanted in zip(crops, wanted, strict=True)]
         points = [find.prior.points_xy[0] for find in finds]
         masks = refine_in_crops(self.backbone, [find.mask for find in finds], asked, points)
         return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
 
-    def _verify(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None]) -> list[Find]:
+    def _verify(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None], wanted: Sequence[bool]) -> list[Find]:
         """crops: of each find; None for an empty mask."""
         verified = []
-        for find, crop, is_judged in zip(finds, crops, self._asks_verification(finds), strict=True):
+        for find, crop, is_judged in zip(finds, crops, wanted, strict=True):
             mask = find.inside.cpu().numpy()
             presence = evidence = None
             if is_judged:
