@@ -43,9 +43,9 @@ def track(options: argparse.Namespace) -> int:
 
 
 def photo_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--sizes", action="store_true", help="instead, photos of 0.3 to 100 megapixels, and their memory"
-    )
+    ways = command.add_mutually_exclusive_group()
+    ways.add_argument("--instances", action="store_true", help="instead, 1 to 50 of one object in a photo")
+    ways.add_argument("--sizes", action="store_true", help="instead, photos of 0.3 to 100 megapixels")
     command.add_argument("--recipe", metavar="RECIPE", default="persam", help="of photos (%(default)s)")
     command.add_argument("--repeats", type=int, default=9, metavar="N", help="of each measurement (%(default)s)")
     examples_option(command)
@@ -53,16 +53,20 @@ def photo_options(command: argparse.ArgumentParser) -> None:
 
 
 def photo(options: argparse.Namespace) -> int:
-    """A row, and a line on stdout, for learning, a photo, and each number of concepts and instances; or each size."""
+    """A row, and a line on stdout, for learning, a photo and each number of concepts; or of instances; or each size."""
     from tempfile import TemporaryDirectory
 
     from persam.eval import photo_cost
+    from persam.method.recipes import OfficialRecipe, find
 
     if options.repeats < 1:
         raise PerSAMError(f"--repeats {options.repeats} measures nothing: give 1 or more.")
+    if options.instances and isinstance(find(options.recipe), OfficialRecipe):
+        raise PerSAMError(f"--instances measures ours: {options.recipe} finds one. Leave --recipe away.")
     model = load_model(options)
     if not options.sizes:
-        tell(options.csv, photo_cost.costs(model, options.data, repeats=options.repeats))
+        measure = photo_cost.instances if options.instances else photo_cost.costs
+        tell(options.csv, measure(model, options.data, repeats=options.repeats))
         return 0
     with TemporaryDirectory(prefix="persam-bench-") as work:
         sizes = {"repeats": options.repeats, "megapixels": photo_cost.SIZES}
