@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from persam.cli.bench_rows import examples_option, table_option, tell
-from persam.cli.shell import load_model
+from persam.cli.bench_rows import RESULTS, examples_option, table_option, tell
+from persam.cli.shell import load_model, say
 from persam.errors import PerSAMError
 
 SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to frame is the same
@@ -110,6 +110,23 @@ def album(options: argparse.Namespace) -> int:
         how = {"way": options.way, "side_px": options.side}
         costs = album_cost.album(model, options.data, Path(work), options.photos, **how)
     tell(options.csv, costs)
+    return 0
+
+
+def growth_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rows", type=Path, default=RESULTS, metavar="DIR", help="the tables' folder (%(default)s)")
+    command.add_argument(
+        "-o", "--out", dest="output", type=Path, default=Path("docs/growth.svg"), metavar="FILE", help="(%(default)s)"
+    )
+
+
+def growth(options: argparse.Namespace) -> int:
+    """A picture of the rows; nothing is measured."""
+    from persam.eval.growth import picture
+    from persam.io.write import write_bytes
+
+    drawn = picture(options.rows / "photo_cost.csv", options.rows / "album_speed.csv")
+    say(f"{write_bytes(drawn.encode(), options.output)} shows time and memory")
     return 0
 
 
