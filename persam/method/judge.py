@@ -21,6 +21,14 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
+class Verified:
+    """Finds with their presence, and the crop in which each was seen; None where none was asked for, or it is empty."""
+
+    finds: list[Find]
+    crops: list[ObjectCrop | None]
+
+
+@dataclass(frozen=True, eq=False)
 class Judge:
     """Refines and verifies finds in one image, where their recipes have that.
 
@@ -32,8 +40,11 @@ class Judge:
     rgb: UInt8[Array, "h w 3"]
     threshold: float
 
-    def refined(self, finds: Sequence[Find]) -> list[Find]:
-        return self._seen(finds, refine=True, verify=False)
+    def refined(self, finds: Sequence[Find], crops: Sequence[ObjectCrop | None] | None = None) -> list[Find]:
+        """The finds after refinement; in crops of their own, unless those are given in which they were verified."""
+        if crops is None:
+            return self._seen(finds, refine=True, verify=False)
+        return self._refine(finds, crops, [choices(find.concept).crop_refine for find in finds])
 
     def verified(self, finds: Sequence[Find]) -> list[Find]:
         """The finds with their presence, where it can be judged.
@@ -42,6 +53,16 @@ class Judge:
             ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
         """
         return self._seen(finds, refine=False, verify=True)
+
+    def verified_in_crops(self, finds: Sequence[Find]) -> Verified:
+        """The same with the crops, so that what is kept can be refined in them. Raises as `verified` does."""
+        wanted = self._asks_verification(finds)
+        crops = [
+            crop
+            for start in range(0, len(finds), AT_ONCE)
+            for crop in self._crops(finds[start : start + AT_ONCE], wanted[start : start + AT_ONCE])
+        ]
+        return Verified(self._verify(finds, crops, wanted), crops)
 
     def refined_and_verified(self, finds: Sequence[Find]) -> list[Find]:
         """Both in the same crops. Raises as `verified` does."""

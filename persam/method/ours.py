@@ -20,7 +20,7 @@ from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
 from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
-from persam.method.judge import Judge, choices
+from persam.method.judge import Judge, Verified, choices
 from persam.method.location import locate
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
@@ -141,12 +141,7 @@ def segment(
         return _rejoined(judge, embedding, [instead.get(id(find.concept), find) for find in alone])
     finer = instances.finer(backbone, embedding)
     closer = embedding if finer is backbone else finer.encode([rgb])
-    kept: list[Find] = []
-    for first in alone:
-        kept += _several(judge, finer, closer, first, max_instances)[:max_instances] or [first]
-    others = [find for find in kept if not any(find is first for first in alone)]
-    instead = dict(zip(map(id, others), judge.refined(others), strict=True))
-    return [instead.get(id(find), find) for find in kept]
+    return [one for first in alone for one in _several(judge, finer, closer, first, max_instances)]
 
 
 def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration) -> Find:
@@ -174,23 +169,42 @@ def _rejoined(judge: Judge, embedding: ImageEmbedding, finds: Sequence[Find]) ->
 def _several(judge: Judge, finer: Backbone, closer: ImageEmbedding, first: Find, most: int) -> list[Find]:
     """The instances of a concept: rounds of peaks, the likeliest first, until one yields nothing.
 
-    Those in what is found alone come last, in case that it is several.
+    Those in what is found alone come last, in case that it is several. What is kept is refined in the crop in which it
+    was verified, while that is there.
     """
     priors = instances.peaks(closer, first.concept, judge.calibration)
     free = instances.outside(priors, [first])
     within = [prior for prior in priors if not any(prior is one for one in free)]
     offered: list[Find] = []
+    refined: dict[int, Find] = {}
     kept = instances.choose(first, offered)
     for group in (free, within):
         while group and len(kept) < most:
-            new = judge.verified(instances.propose(finer, closer, first.concept, group[: instances.ROUND]))
+            seen = judge.verified_in_crops(instances.propose(finer, closer, first.concept, group[: instances.ROUND]))
+            new = [find for find in seen.finds if find.present]
             offered += new
             kept = instances.choose(first, offered)
+            refined |= _refined_in_place(judge, seen, kept)
             taken = [find for find in kept if find is not first] + instances.rivals(first, offered)
             if not any(find is one for find in taken for one in new):
                 break
             group = instances.outside(group[instances.ROUND :], taken)
-    return kept
+    kept = kept[:most] or [first]
+    rest = [find for find in kept if find is not first and id(find) not in refined]
+    refined |= _by_id(rest, judge.refined(rest))
+    return [refined.get(id(find), find) for find in kept]
+
+
+def _refined_in_place(judge: Judge, seen: Verified, kept: Sequence[Find]) -> dict[int, Find]:
+    """Those of the finds that are kept after refinement in the crops in which they were seen, by their identity."""
+    here = [number for number, find in enumerate(seen.finds) if any(find is one for one in kept)]
+    here = [number for number in here if seen.crops[number] is not None]
+    finds = [seen.finds[number] for number in here]
+    return _by_id(finds, judge.refined(finds, [seen.crops[number] for number in here]))
+
+
+def _by_id(finds: Sequence[Find], refined: Sequence[Find]) -> dict[int, Find]:
+    return dict(zip(map(id, finds), refined, strict=True))
 
 
 def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibration: Calibration) -> list[Find]:
