@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 Array = np.ndarray[Any, Any]
+ENOUGH = 4  # longer side of an image over that of the network's input, beyond which it is searched in a smaller copy
 
 
 @dataclass(frozen=True)

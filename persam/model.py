@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from persam.errors import CalibrationError, ConceptError, MaskError, PerSAMError
-from persam.geometry import no_larger
+from persam.geometry import ENOUGH, no_larger
 from persam.io.album import Target, iter_targets, one_target
 from persam.io.images import read_image
 from persam.io.masks import object_name, read_labels
@@ -27,7 +27,6 @@ from persam.sam.plain import plain_torch
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-ENOUGH = 4  # longer side of an image over that of the network's input, beyond which it is searched in a smaller copy
 
 
 class PerSAM:

@@ -11,7 +11,7 @@ import persam
 from persam.errors import MaskError, PerSAMError
 from persam.geometry import box_of
 from persam.io.images import read_image
-from persam.method import ours
+from persam.method import judge
 from persam.method.concept import Concept
 from persam.method.recipes import Recipe
 from persam.model import PerSAM
@@ -141,8 +141,8 @@ def judging(
         both = evidence.get(described_box(found), (0.0, 0.0))
         return both[not torch.equal(known.features, concept.identity.features)]
 
-    monkeypatch.setattr(ours, "descriptor_of", described)
-    monkeypatch.setattr(ours, "identity_similarity", similarity)
+    monkeypatch.setattr(judge, "descriptor_of", described)
+    monkeypatch.setattr(judge, "identity_similarity", similarity)
     return seen
 
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
 
 from persam.errors import NotCalibratedWarning
 from persam.method import calibration
+from persam.method.object_crop import AT_ONCE
 from persam.method.recipes import PERSAM, Recipe
 from persam.method.verify import TURNS
 from persam.model import PerSAM
@@ -50,11 +52,27 @@ def test_several_concepts_cost_no_encoding_more(recipe, steps):
     assert len(rest) <= len(first) + recipe.verify  # what may be other sides of them is verified as one batch
 
 
-def test_several_instances_cost_batches_of_what_is_offered_and_of_what_is_kept():
+def test_crops_of_many_concepts_are_encoded_some_at_a_time_and_found_as_if_each_were_alone():
+    model = colour_model()
+    shades = [(220 - 20 * number, 20 * number, 30) for number in range(AT_ONCE + 2)]
+    concepts = [model.learn(photo(colour=shade), mask(), name=str(shade)) for shade in shades]
+    scene = photo(colour=shades[4])
+    encoding = model.backbone.encode([scene])
+    model.backbone.batches.clear()
+    together = model.find(scene, encoding, concepts)
+    assert model.backbone.batches[:2] == [AT_ONCE, 2]
+    alone = [find for concept in concepts for find in model.find(scene, encoding, concept)]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.concept.name, one.present) == (other.concept.name, other.present)
+        torch.testing.assert_close(one.mask.logits, other.mask.logits)  # products of larger batches round differently
+        assert one.presence == pytest.approx(other.presence, abs=1e-5)
+
+
+def test_several_instances_cost_batches_of_what_is_offered_or_where_nothing_is_verified_of_what_is_kept():
     place = [(4, 4, 9, 9), (40, 6, 45, 11), (20, 40, 25, 45)]
     scene, offered = squares(*place), 2 * 2  # whole and part of two more; the subparts are too small
     for recipe, batches in (
-        (PERSAM, [1, 1, offered, 2]),
+        (PERSAM, [1, 1, offered]),  # what is kept is refined in the crops in which it was verified
         (COARSE, [1, 1, offered]),
         (BLIND, [1, 1, 2]),
         (BARE, [1]),
@@ -134,6 +152,13 @@ def test_several_objects_of_one_reference_cost_one_encoding_of_it(recipe, steps)
     model = colour_model(recipe=recipe)
     model.learn_each(colourful(), [mask(at_xyxy=place) for place in SQUARES])
     assert model.backbone.batches == [1] + steps * [3]
+
+
+def test_crops_of_many_references_are_encoded_some_at_a_time():
+    model = colour_model()
+    many = AT_ONCE + 1
+    model.learn([photo()] * many, [mask()] * many)
+    assert model.backbone.batches == [many] + TURNS * [AT_ONCE, 1]
 
 
 @pytest.mark.usefixtures("quick_fit")

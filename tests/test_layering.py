@@ -78,7 +78,7 @@ FILES = {
         {"concept"},
         {"find", "location", "decode"},
         {"instances"},
-        {"rejoin"},
+        {"rejoin", "judge"},
         {"official", "ours"},
     ),
     # the published recipe, ours, a video model's memory: beside each other; the tracker holds any
@@ -105,7 +105,7 @@ FILES = {
         {"job"},
     ),
     "eval": (
-        {"changes", "metrics", "ablation", "peak_memory"},
+        {"changes", "metrics", "ablation", "peak_memory", "plot"},
         {"episodes"},
         {"datasets", "scores", "demo"},
         {"table", "report", "fit_location", "fit_verification", "shown"},
@@ -123,7 +123,7 @@ FILES = {
             "cluster_speed",
         },
         {"tracked"},
-        {"compare", "tables", "instances"},
+        {"compare", "tables", "instances", "growth"},
     ),
     "doctor": ({"line"}, {"packages"}, {"machine"}, {"examine"}),
     # what the page does, without gradio

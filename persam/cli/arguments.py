@@ -229,6 +229,10 @@ def command_line() -> argparse.ArgumentParser:
     )
     bench.album_options(albums)
     network_options(albums)
+    growing = _command(
+        measuring, "growth", "draw how time and memory grow, from rows of the others", run="bench growth"
+    )
+    bench.growth_options(growing)
     exporting = _command(measuring, "export", "time an exported model beside PyTorch", run="bench export")
     bench.export_options(exporting)
 

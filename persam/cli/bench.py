@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from persam.cli.bench_rows import examples_option, table_option, tell
-from persam.cli.shell import load_model
+from persam.cli.bench_rows import RESULTS, examples_option, table_option, tell
+from persam.cli.shell import load_model, say
 from persam.errors import PerSAMError
 
 SMALL_INPUT = 256  # ten thousand frames in minutes; what is kept from frame to frame is the same
@@ -43,9 +43,9 @@ def track(options: argparse.Namespace) -> int:
 
 
 def photo_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--sizes", action="store_true", help="instead, photos of 0.3 to 100 megapixels, and their memory"
-    )
+    ways = command.add_mutually_exclusive_group()
+    ways.add_argument("--instances", action="store_true", help="instead, 1 to 50 of one object in a photo")
+    ways.add_argument("--sizes", action="store_true", help="instead, photos of 0.3 to 100 megapixels")
     command.add_argument("--recipe", metavar="RECIPE", default="persam", help="of photos (%(default)s)")
     command.add_argument("--repeats", type=int, default=9, metavar="N", help="of each measurement (%(default)s)")
     examples_option(command)
@@ -53,16 +53,20 @@ def photo_options(command: argparse.ArgumentParser) -> None:
 
 
 def photo(options: argparse.Namespace) -> int:
-    """A row, and a line on stdout, for learning, a photo, and each number of concepts and instances; or each size."""
+    """A row, and a line on stdout, for learning, a photo and each number of concepts; or of instances; or each size."""
     from tempfile import TemporaryDirectory
 
     from persam.eval import photo_cost
+    from persam.method.recipes import OfficialRecipe, find
 
     if options.repeats < 1:
         raise PerSAMError(f"--repeats {options.repeats} measures nothing: give 1 or more.")
+    if options.instances and isinstance(find(options.recipe), OfficialRecipe):
+        raise PerSAMError(f"--instances measures ours: {options.recipe} finds one. Leave --recipe away.")
     model = load_model(options)
     if not options.sizes:
-        tell(options.csv, photo_cost.costs(model, options.data, repeats=options.repeats))
+        measure = photo_cost.instances if options.instances else photo_cost.costs
+        tell(options.csv, measure(model, options.data, repeats=options.repeats))
         return 0
     with TemporaryDirectory(prefix="persam-bench-") as work:
         sizes = {"repeats": options.repeats, "megapixels": photo_cost.SIZES}
@@ -106,6 +110,23 @@ def album(options: argparse.Namespace) -> int:
         how = {"way": options.way, "side_px": options.side}
         costs = album_cost.album(model, options.data, Path(work), options.photos, **how)
     tell(options.csv, costs)
+    return 0
+
+
+def growth_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rows", type=Path, default=RESULTS, metavar="DIR", help="the tables' folder (%(default)s)")
+    command.add_argument(
+        "-o", "--out", dest="output", type=Path, default=Path("docs/growth.svg"), metavar="FILE", help="(%(default)s)"
+    )
+
+
+def growth(options: argparse.Namespace) -> int:
+    """A picture of the rows; nothing is measured."""
+    from persam.eval.growth import picture
+    from persam.io.write import write_bytes
+
+    drawn = picture(options.rows / "photo_cost.csv", options.rows / "album_speed.csv")
+    say(f"{write_bytes(drawn.encode(), options.output)} shows time and memory")
     return 0
 
 

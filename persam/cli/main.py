@@ -84,6 +84,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench tune": bench_speed.tune,
     "bench propose": bench_speed.propose,
     "bench album": bench.album,
+    "bench growth": bench.growth,
     "bench export": bench.export,
     "export": export.export,
     "bench cluster": bench.cluster,

@@ -31,7 +31,8 @@ class Cost:
     what: "learn" a concept, segment a "photo", a photo for several "concepts", one of several "instances", or a file of
     so many "megapixels"; count: of these. found: how many of them are found in the photo. ms: the median time.
     encodings: that over the median time of encoding the same photo. each: what one more adds to the first, in
-    encodings; None for the first. peak_mb: most memory of the process so far.
+    encodings; None for the first. peak_mb: most memory of the process so far. marginal: what one more adds to the count
+    measured before, in encodings: without what several of them cost once.
     """
 
     what: str
@@ -44,32 +45,34 @@ class Cost:
     encodings: float
     each: float | None
     peak_mb: float
+    marginal: float | None = None
 
 
 def costs(model: Any, examples: Path, *, repeats: int, counts: Sequence[int] | None = None) -> Iterator[Cost]:
-    """Of learning, of a photo, of more concepts in one, and, where the recipe finds them, of more instances in one.
+    """Of learning, of a photo, and of more concepts in one.
 
-    counts: ascending; of concepts, and of instances; `COUNTS` when not given.
+    counts: of concepts, ascending; `COUNTS` when not given.
     """
-    from persam.method.recipes import Recipe
-
     rgb, shown = _photo(examples, PHOTO), _reference(examples, REFERENCE, OBJECT)
     yield _measured("learn", 1, model, shown[0], partial(model.learn, *shown, name=OBJECT), repeats)
     concept = model.learn(*shown, name=OBJECT)
-    alone = _measured("photo", 1, model, rgb, partial(_found, model, rgb, concept), repeats)
-    yield alone
+    before = [_measured("photo", 1, model, rgb, partial(_found, model, rgb, concept), repeats)]
+    yield before[0]
     for count in counts or COUNTS:
         several = [replace(concept, name=f"{OBJECT} {number}") for number in range(count)]
-        yield _measured("concepts", count, model, rgb, partial(_found, model, rgb, several), repeats, alone)
-    if not isinstance(model.recipe, Recipe):
-        return  # the published ones find one
-    coin, first = model.learn(*(shown := _reference(examples, COIN, COIN)), name=COIN), None
+        before.append(_measured("concepts", count, model, rgb, partial(_found, model, rgb, several), repeats, before))
+        yield before[-1]
+
+
+def instances(model: Any, examples: Path, *, repeats: int, counts: Sequence[int] | None = None) -> Iterator[Cost]:
+    """Of more instances in a photo. counts: ascending; `COUNTS` when not given."""
+    shown, before = _reference(examples, COIN, COIN), list[Cost]()
+    coin = model.learn(*shown, name=COIN)
     for count in counts or COUNTS:
         many = coins(*shown, count)
         act = partial(_found, model, many, coin, max_instances=count + 1)  # it looks for one more than there are
-        cost = _measured("instances", count, model, many, act, repeats, first)
-        first = first or cost
-        yield cost
+        before.append(_measured("instances", count, model, many, act, repeats, before))
+        yield before[-1]
 
 
 def sizes(model: Any, examples: Path, folder: Path, *, repeats: int, megapixels: Sequence[float]) -> Iterator[Cost]:
@@ -132,9 +135,18 @@ def _found(model: Any, photo: Array | Path, concepts: Any, max_instances: int = 
 
 
 def _measured(
-    what: str, count: float, model: Any, photo: Array, act: Callable[[], Any], repeats: int, first: Cost | None = None
+    what: str,
+    count: float,
+    model: Any,
+    photo: Array,
+    act: Callable[[], Any],
+    repeats: int,
+    before: Sequence[Cost] = (),
 ) -> Cost:
-    """The medians of an act and of encoding the photo; once before, as a warm-up, it tells what was found."""
+    """The medians of an act and of encoding the photo; once before, as a warm-up, it tells what was found.
+
+    before: what was measured of fewer.
+    """
     made = act()
     acts, encodings = [], []
     for _ in range(repeats):
@@ -146,11 +158,13 @@ def _measured(
         encodings.append(time.perf_counter() - between)
     seconds = statistics.median(acts)
     spent = seconds / statistics.median(encodings)
-    each = None if first is None or first.count == count else (spent - first.encodings) / (count - first.count)
-    found = made if isinstance(made, int) else None
-    return Cost(
-        what, model.recipe.name, count, found, frame.input_size, repeats, 1000 * seconds, spent, each, peak_mb()
+    fewer = [one for one in before if one.count < count]
+    each, marginal = (
+        ((spent - one.encodings) / (count - one.count) for one in (fewer[0], fewer[-1])) if fewer else (None, None)
     )
+    found = made if isinstance(made, int) else None
+    size, peak = frame.input_size, peak_mb()
+    return Cost(what, model.recipe.name, count, found, size, repeats, 1000 * seconds, spent, each, peak, marginal)
 
 
 def _photo(examples: Path, name: str) -> Array:

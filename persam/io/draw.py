@@ -68,7 +68,7 @@ def overlay(
     if bounds is not None:
         _tint(picture, mask, bounds, colour, fill)
         if outline:
-            _draw_outline(picture, mask, colour, stroke)
+            _draw_outline(picture, mask, bounds, colour, stroke)
     if box is not None:
         _draw_box(picture, box, colour, stroke)
     if points_xy is not None:
@@ -166,10 +166,18 @@ def _tint(
         np.copyto(part[..., channel], table[part[..., channel], channel], where=inside)
 
 
-def _draw_outline(picture: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"], colour: Colour, stroke: _Stroke) -> None:
+def _draw_outline(
+    picture: UInt8[Array, "h w 3"],
+    mask: Bool[Array, "h w"],
+    bounds: tuple[int, int, int, int],
+    colour: Colour,
+    stroke: _Stroke,
+) -> None:
     import cv2
 
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    x0, y0, x1, y1 = bounds
+    inside = mask[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
     cv2.drawContours(picture, contours, -1, WHITE, stroke.line + 2 * stroke.rim, cv2.LINE_AA)
     cv2.drawContours(picture, contours, -1, colour, stroke.line, cv2.LINE_AA)
 

@@ -12,6 +12,7 @@ Colours of a file with a profile of its own become sRGB.
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from persam.io.image_files import band_warning, check_no_address, is_open_file, 
 from persam.io.image_values import depth_of, in_srgb, is_alpha
 
 Array = np.ndarray[Any, Any]
+STRIP = 1 << 18  # pixels of an image that are converted at a time: all of 100 megapixels at once took another 700 MB
 
 
 def read_image(source: object) -> UInt8[Array, "h w 3"]:
@@ -40,9 +42,11 @@ def read_image(source: object) -> UInt8[Array, "h w 3"]:
             shape make no photo.
     """
     loaded = load(source, "image")
-    values = pixels_of(in_srgb(loaded) if isinstance(loaded, Image.Image) else loaded)
+    is_array = isinstance(loaded, np.ndarray)
+    values = loaded if isinstance(loaded, np.ndarray) else _pixels(loaded, lambda strip: _values(in_srgb(strip)))
+    del loaded  # PIL's own copy, of four bytes a pixel
     array = channels_last(values, "image", tensor=is_tensor(source))
-    if array.shape[2] == 4 and isinstance(loaded, np.ndarray) and not is_alpha(array[..., 3]):
+    if array.shape[2] == 4 and is_array and not is_alpha(array[..., 3]):
         band_warning("the image")
         array = array[..., :3]
     pixels = _to_uint8(array)
@@ -92,17 +96,36 @@ def is_tensor(source: object) -> bool:
 
 def pixels_of(loaded: "Image.Image | Array") -> Array:
     """The values as an array; a PIL image of a mode that means nothing to NumPy becomes RGB or RGBA."""
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    if loaded.mode.startswith("I") or loaded.mode == "F":
-        return np.array(loaded)
-    if loaded.mode == "1":
-        return np.array(loaded.convert("L"))
-    if loaded.has_transparency_data and loaded.mode != "RGBA":
-        return np.array(loaded.convert("RGBA"))
-    if loaded.mode not in ("L", "RGB", "RGBA"):
-        return np.array(loaded.convert("RGB"))
-    return np.array(loaded)  # not np.asarray: that is read-only, and torch warns of it
+    return loaded if isinstance(loaded, np.ndarray) else _pixels(loaded, _values)
+
+
+def _pixels(image: Image.Image, values: Callable[[Image.Image], Array]) -> Array:
+    if image.width * image.height <= STRIP:
+        return np.array(values(image))  # not np.asarray: that is read-only, and torch warns of it
+    return _in_strips(image.height, image.width, lambda top, end: values(image.crop((0, top, image.width, end))))
+
+
+def _values(image: Image.Image) -> Array:
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.asarray(image)
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.has_transparency_data and image.mode != "RGBA":
+        return np.asarray(image.convert("RGBA"))
+    if image.mode not in ("L", "RGB", "RGBA"):
+        return np.asarray(image.convert("RGB"))
+    return np.asarray(image)
+
+
+def _in_strips(height: int, width: int, act: Callable[[int, int], Array]) -> Array:
+    """What it gives for strips of rows, from and up to, one below the other."""
+    step = max(1, STRIP // max(1, width))
+    first = act(0, min(step, height))
+    whole = np.empty((height, *first.shape[1:]), first.dtype)
+    whole[:step] = first
+    for top in range(step, height, step):
+        whole[top : top + step] = act(top, min(top + step, height))
+    return whole
 
 
 def channels_last(array: Array, noun: str, *, tensor: bool) -> Shaped[Array, "h w c"]:
@@ -168,12 +191,20 @@ def _to_uint8(array: Shaped[Array, "h w c"]) -> UInt8[Array, "h w c"]:
 
 def _scaled(array: Shaped[Array, "h w c"]) -> UInt8[Array, "h w c"]:
     top = (1 << depth_of(array)) - 1
-    return ((array.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
+
+    def scaled(start: int, end: int) -> UInt8[Array, "_ w c"]:
+        return ((array[start:end].astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
+
+    return _in_strips(array.shape[0], array.shape[1], scaled)
 
 
 def _over_white(rgba: UInt8[Array, "h w 4"]) -> UInt8[Array, "h w 3"]:
     colour, alpha = rgba[..., :3], rgba[..., 3:]
     if alpha.min() == 255:
         return colour
-    weight = alpha.astype(np.uint32)
-    return ((colour * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+    def over_white(start: int, end: int) -> UInt8[Array, "_ w 3"]:
+        weight = alpha[start:end].astype(np.uint32)
+        return ((colour[start:end] * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+    return _in_strips(rgba.shape[0], rgba.shape[1], over_white)

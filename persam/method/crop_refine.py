@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from persam.geometry import Frame, box_of, longer_side
+from persam.geometry import ENOUGH, Frame, box_of, longer_side, no_larger
 from persam.method.components import OUTSIDE, keep_component
 from persam.method.edges import follow_edges
 from persam.method.object_crop import ObjectCrop, closer, encode_objects
@@ -62,12 +62,24 @@ def refine_in_crops(
 
 
 def refine_mask(backbone: Backbone, rgb: UInt8[Array, "h w 3"], mask: Bool[Array, "h w"]) -> Bool[Array, "h w"]:
-    """A mask that the backbone made of a user's prompt, refined as a find's is: in a crop, which costs an encoding."""
-    logits = torch.from_numpy(np.where(mask, -OUTSIDE, OUTSIDE).astype(np.float32)).to(backbone.device)
-    crops = encode_objects(backbone, [(rgb, mask)])
-    point = logits.new_tensor(_deepest(mask))
-    (refined,) = refine_in_crops(backbone, rgb, [Decoded(logits, logits.new_tensor(1.0))], crops, [point])
-    return np.asarray((refined.logits > 0).cpu().numpy())
+    """A mask that the backbone made of a user's prompt, refined as a find's is: in a crop, which costs an encoding.
+
+    As in a search, in a smaller copy where the image is far larger than the network's input.
+    """
+    seen = no_larger(rgb, ENOUGH * backbone.input_size)
+    small = _at_size(mask, (seen.shape[0], seen.shape[1]))
+    logits = torch.from_numpy(np.where(small, -OUTSIDE, OUTSIDE).astype(np.float32)).to(backbone.device)
+    crops, point = encode_objects(backbone, [(seen, small)]), logits.new_tensor(_deepest(small))
+    (refined,) = refine_in_crops(backbone, seen, [Decoded(logits, logits.new_tensor(1.0))], crops, [point])
+    return _at_size((refined.logits > 0).cpu().numpy(), (mask.shape[0], mask.shape[1]))
+
+
+def _at_size(mask: Bool[Array, "h w"], hw: tuple[int, int]) -> Bool[Array, "H W"]:
+    """The mask in another size, its edge where half of a pixel is covered; the same in its own."""
+    if mask.shape == hw:
+        return mask
+    levels = cv2.resize(mask.astype(np.uint8) * 255, hw[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(levels > 127)
 
 
 def _deepest(mask: Bool[Array, "h w"]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -23,6 +24,41 @@ STEEP = 8.0  # logit from which on a pixel is simply inside or outside
 
 
 @dataclass(frozen=True, eq=False)
+class Extent:
+    """The pixels of a mask, of which most images have few.
+
+    inside: the mask within its box.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    inside: Bool[Tensor, "_ _"]
+    area_px: int
+
+    @staticmethod
+    def of(mask: Bool[Tensor, "h w"]) -> "Extent | None":
+        """None for an empty mask."""
+        box = box_of(mask)
+        if box is None:
+            return None
+        x0, y0, x1, y1 = box
+        inside = mask[y0 : y1 + 1, x0 : x1 + 1].clone()
+        return Extent(box, inside, int(inside.sum()))
+
+    def shared_px(self, other: "Extent") -> int:
+        """How many pixels both masks have."""
+        corners = zip(self.box_xyxy, other.box_xyxy, strict=True)
+        x0, y0, x1, y1 = (max(pair) if number < 2 else min(pair) for number, pair in enumerate(corners))
+        if x0 > x1 or y0 > y1:
+            return 0
+        own, others = (
+            one.inside[y0 - top : y1 + 1 - top, x0 - left : x1 + 1 - left]
+            for one in (self, other)
+            for left, top in [one.box_xyxy[:2]]
+        )
+        return int((own & others).sum())
+
+
+@dataclass(frozen=True, eq=False)
 class Find:
     """One instance of a concept.
 
@@ -41,6 +77,11 @@ class Find:
     def inside(self) -> Bool[Tensor, "h w"]:
         """Where the mask is."""
         return self.mask.logits > 0
+
+    @cached_property
+    def extent(self) -> Extent | None:
+        """The same in its box; None where the mask is empty."""
+        return Extent.of(self.inside)
 
     def segmentation(self, instance: int, hw: tuple[int, int] | None = None) -> Segmentation:
         """The find as a result, on the CPU.

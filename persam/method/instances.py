@@ -126,7 +126,9 @@ def _greedy(kept: list[Find], finds: Sequence[Find]) -> list[Find]:
 
 def _share(find: Find, other: Find) -> float:
     """How much of a find lies in another, 0 to 1."""
-    return float((find.inside & other.inside).sum() / find.inside.sum().clamp(min=1))
+    if find.extent is None or other.extent is None:
+        return 0.0
+    return find.extent.shared_px(other.extent) / find.extent.area_px
 
 
 def _rank(find: Find) -> float:

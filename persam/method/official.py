@@ -88,7 +88,7 @@ def locate(concept: Concept, embedding: ImageEmbedding) -> LocationPrior:
         return LocationPrior(frame.valid(similarity), peaks(full), full.new_ones(1))
     return LocationPrior(
         similarity=frame.valid(similarity),
-        points_xy=torch.cat([peaks(full), peaks(-full)]),
+        points_xy=torch.cat([peaks(full), peaks(full, lowest=True)]),
         labels=full.new_tensor([1.0, 0.0]),
         attention=_attention(full, frame),
     )
@@ -121,9 +121,12 @@ def at_original(logits: Float[Tensor, "h w"], frame: Frame) -> Float[Tensor, "H 
     return frame.upscale(logits[None, None])[0, 0]
 
 
-def peaks(full: Float[Tensor, "H W"], count: int = 1) -> Float[Tensor, "n 2"]:
-    """The highest values' pixels, best first; they may be neighbours. Fewer where the image has fewer pixels."""
-    indices = full.flatten().topk(min(count, full.numel())).indices  # topk: the published choice among equal values
+def peaks(full: Float[Tensor, "H W"], count: int = 1, *, lowest: bool = False) -> Float[Tensor, "n 2"]:
+    """The highest or lowest values' pixels, best first; they may be neighbours. Fewer where the image has fewer."""
+    flat = full.flatten()
+    indices = (flat == (flat.min() if lowest else flat.max())).nonzero()[:, 0] if count == 1 else flat
+    if len(indices) != 1:  # topk, which takes 16 bytes a pixel: the published choice among equal values
+        indices = (-flat if lowest else flat).topk(min(count, len(flat))).indices
     return torch.stack([indices % full.shape[1], indices // full.shape[1]], 1).float()
 
 
@@ -172,6 +175,6 @@ def _fitted_weights(concept: Concept, backbone: Backbone) -> Float[Tensor, "3"]:
 def _attention(full: Float[Tensor, "H W"], frame: Frame) -> Float[Tensor, "g g"]:
     # ledger 3: the cut map is squeezed over the whole grid; ledger 6: the z-score is taken over the image's pixels
     spread = full.std(correction=min(1, full.numel() - 1)).clamp(min=1e-6)  # a flat map guides nowhere, without NaN
-    scaled = (full - full.mean()) / spread
+    scaled = (full - full.mean()).div_(spread)
     size = (frame.grid_side, frame.grid_side)
     return F.interpolate(scaled[None, None], size, mode="bilinear", align_corners=False)[0, 0].sigmoid()

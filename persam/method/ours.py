@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from persam.errors import ConceptError, PerSAMError
+from persam.errors import PerSAMError
 from persam.geometry import foreground_patches, patch_cover
 from persam.method import instances, rejoin
 from persam.method.calibration import Calibration, is_calibrated
 from persam.method.concept import Concept, Reference
-from persam.method.crop_refine import refine_in_crops
 from persam.method.decode import at_original, decode_prior
 from persam.method.find import Find
+from persam.method.judge import Judge, Verified, choices
 from persam.method.location import locate
-from persam.method.object_crop import ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
-from persam.method.verify import IdentityDescriptor, describe_turned, descriptor_of, identity_similarity
+from persam.method.verify import IdentityDescriptor, describe_turned
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
@@ -113,7 +112,7 @@ def tune(concept: Concept, backbone: Backbone, calibration: Calibration) -> Conc
         masks.append(frame.valid(three))
         cover = patch_cover(reference.mask, frame, stride=frame.input_size // three.shape[-1])
         truths.append(frame.valid(cover).to(three.device))
-    return replace(concept, recipe=replace(_choices(concept), tune=True), scale_weights=fit_weights(masks, truths))
+    return replace(concept, recipe=replace(choices(concept), tune=True), scale_weights=fit_weights(masks, truths))
 
 
 def segment(
@@ -132,29 +131,17 @@ def segment(
     counter-examples is refused, it may be what was to be told apart, beside the object: another place is looked at.
     Where one is asked for, it may consist of two parts, which something cuts in two.
     """
-
-    def judged(finds: Sequence[Find]) -> list[Find]:
-        asked = zip(_refined(finds), _verified(finds, backbone, calibration), strict=True)
-        crops = _seen(backbone, rgb, finds, [refined or verified for refined, verified in asked])
-        return _verify(_refine(backbone, rgb, finds, crops), crops, backbone, calibration, threshold)
-
-    alone = judged([_alone(backbone, embedding, concept, calibration) for concept in concepts])
+    judge = Judge(backbone, calibration, rgb, threshold)
+    alone = judge.refined_and_verified([_alone(backbone, embedding, concept, calibration) for concept in concepts])
     if max_instances == 1 or not concepts:
         refused = [find for find in alone if not find.present and find.concept.not_this is not None]
-        others = judged([one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)])
+        elsewhere = [one for find in refused for one in _elsewhere(backbone, embedding, find, calibration)]
+        others = judge.refined_and_verified(elsewhere)
         instead = {id(find.concept): find for find in others if find.present}
-        alone = [instead.get(id(find.concept), find) for find in alone]
-        return _rejoined(backbone, rgb, embedding, alone, calibration, threshold)
+        return _rejoined(judge, embedding, [instead.get(id(find.concept), find) for find in alone])
     finer = instances.finer(backbone, embedding)
     closer = embedding if finer is backbone else finer.encode([rgb])
-    kept: list[Find] = []
-    for first in alone:
-        found = _several(backbone, finer, rgb, closer, first, calibration, max_instances, threshold)
-        kept += found[:max_instances] or [first]
-    others = [find for find in kept if not any(find is first for first in alone)]
-    crops = _seen(backbone, rgb, others, _refined(others))
-    instead = dict(zip(map(id, others), _refine(backbone, rgb, others, crops), strict=True))
-    return [instead.get(id(find), find) for find in kept]
+    return [one for first in alone for one in _several(judge, finer, closer, first, max_instances)]
 
 
 def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, calibration: Calibration) -> Find:
@@ -165,19 +152,12 @@ def _alone(backbone: Backbone, embedding: ImageEmbedding, concept: Concept, cali
     return Find(concept, prior, at_original(decoded, embedding.frame))
 
 
-def _rejoined(
-    backbone: Backbone,
-    rgb: UInt8[Array, "h w 3"],
-    embedding: ImageEmbedding,
-    finds: Sequence[Find],
-    calibration: Calibration,
-    threshold: float,
-) -> list[Find]:
+def _rejoined(judge: Judge, embedding: ImageEmbedding, finds: Sequence[Find]) -> list[Find]:
     """The finds; those present with their other side, where both are clearly more similar to the reference together."""
     judged = [find for find in finds if find.present and find.presence is not None and find.presence < rejoin.WHOLE]
-    offered = [one for find in judged for one in rejoin.both_sides(backbone, embedding, find, calibration)]
-    crops = _seen(backbone, rgb, offered, _verified(offered, backbone, calibration))
-    verified = _verify(offered, crops, backbone, calibration, threshold)
+    verified = judge.verified(
+        [one for find in judged for one in rejoin.both_sides(judge.backbone, embedding, find, judge.calibration)]
+    )
     whole = []
     for find in finds:
         sides = (one for one in verified if one.concept is find.concept)
@@ -186,37 +166,45 @@ def _rejoined(
     return whole
 
 
-def _several(
-    backbone: Backbone,
-    finer: Backbone,
-    rgb: UInt8[Array, "h w 3"],
-    closer: ImageEmbedding,
-    first: Find,
-    calibration: Calibration,
-    most: int,
-    threshold: float,
-) -> list[Find]:
+def _several(judge: Judge, finer: Backbone, closer: ImageEmbedding, first: Find, most: int) -> list[Find]:
     """The instances of a concept: rounds of peaks, the likeliest first, until one yields nothing.
 
-    Those in what is found alone come last, in case that it is several.
+    Those in what is found alone come last, in case that it is several. What is kept is refined in the crop in which it
+    was verified, while that is there.
     """
-    priors = instances.peaks(closer, first.concept, calibration)
+    priors = instances.peaks(closer, first.concept, judge.calibration)
     free = instances.outside(priors, [first])
     within = [prior for prior in priors if not any(prior is one for one in free)]
     offered: list[Find] = []
+    refined: dict[int, Find] = {}
     kept = instances.choose(first, offered)
     for group in (free, within):
         while group and len(kept) < most:
-            new = instances.propose(finer, closer, first.concept, group[: instances.ROUND])
-            crops = _seen(backbone, rgb, new, _verified(new, backbone, calibration))
-            new = _verify(new, crops, backbone, calibration, threshold)
+            seen = judge.verified_in_crops(instances.propose(finer, closer, first.concept, group[: instances.ROUND]))
+            new = [find for find in seen.finds if find.present]
             offered += new
             kept = instances.choose(first, offered)
+            refined |= _refined_in_place(judge, seen, kept)
             taken = [find for find in kept if find is not first] + instances.rivals(first, offered)
             if not any(find is one for find in taken for one in new):
                 break
             group = instances.outside(group[instances.ROUND :], taken)
-    return kept
+    kept = kept[:most] or [first]
+    rest = [find for find in kept if find is not first and id(find) not in refined]
+    refined |= _by_id(rest, judge.refined(rest))
+    return [refined.get(id(find), find) for find in kept]
+
+
+def _refined_in_place(judge: Judge, seen: Verified, kept: Sequence[Find]) -> dict[int, Find]:
+    """Those of the finds that are kept after refinement in the crops in which they were seen, by their identity."""
+    here = [number for number, find in enumerate(seen.finds) if any(find is one for one in kept)]
+    here = [number for number in here if seen.crops[number] is not None]
+    finds = [seen.finds[number] for number in here]
+    return _by_id(finds, judge.refined(finds, [seen.crops[number] for number in here]))
+
+
+def _by_id(finds: Sequence[Find], refined: Sequence[Find]) -> dict[int, Find]:
+    return dict(zip(map(id, finds), refined, strict=True))
 
 
 def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibration: Calibration) -> list[Find]:
@@ -226,79 +214,3 @@ def _elsewhere(backbone: Backbone, embedding: ImageEmbedding, find: Find, calibr
         Find(find.concept, prior, at_original(decode_prior(backbone, embedding, prior, find.concept), embedding.frame))
         for prior in places
     ]
-
-
-def _seen(
-    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], wanted: Sequence[bool]
-) -> list[ObjectCrop | None]:
-    """The crop of each find of which it is wanted, encoded as one batch."""
-    shown = [(rgb, find.inside.cpu().numpy()) for find, is_wanted in zip(finds, wanted, strict=True) if is_wanted]
-    crops = iter(encode_objects(backbone, shown))
-    return [next(crops) if is_wanted else None for is_wanted in wanted]
-
-
-def _refined(finds: Sequence[Find]) -> list[bool]:
-    return [_choices(find.concept).crop_refine for find in finds]
-
-
-def _verified(finds: Sequence[Find], backbone: Backbone, calibration: Calibration) -> list[bool]:
-    """Whether each can be judged: with a calibration, of concepts whose recipe verifies."""
-    wanted = [_choices(find.concept).verify for find in finds]
-    return wanted if any(wanted) and is_calibrated(calibration, backbone.name) else [False] * len(wanted)
-
-
-def _refine(
-    backbone: Backbone, rgb: UInt8[Array, "h w 3"], finds: Sequence[Find], crops: Sequence[ObjectCrop | None]
-) -> list[Find]:
-    asked = [crop if is_refined else None for crop, is_refined in zip(crops, _refined(finds), strict=True)]
-    points = [find.prior.points_xy[0] for find in finds]
-    masks = refine_in_crops(backbone, rgb, [find.mask for find in finds], asked, points)
-    return [replace(find, mask=mask) for find, mask in zip(finds, masks, strict=True)]
-
-
-def _verify(
-    finds: Sequence[Find],
-    crops: Sequence[ObjectCrop | None],
-    backbone: Backbone,
-    calibration: Calibration,
-    threshold: float,
-) -> list[Find]:
-    """Presence of what can be judged.
-
-    crops: of each find; None for an empty mask.
-
-    Raises:
-        ConceptError: a concept was learned before the backbone was calibrated, without an identity descriptor.
-    """
-    verified = []
-    for find, crop, is_judged in zip(finds, crops, _verified(finds, backbone, calibration), strict=True):
-        mask = find.inside.cpu().numpy()
-        presence = evidence = None
-        if is_judged:
-            seen = descriptor_of(crop, mask, calibration) if crop is not None and mask.any() else None
-            presence, evidence = _judged(find.concept, seen, backbone, calibration)
-        present = bool(mask.any()) and (presence is None or presence >= threshold)
-        verified.append(replace(find, presence=presence, present=present, evidence=evidence))
-    return verified
-
-
-def _judged(
-    concept: Concept, seen: IdentityDescriptor | None, backbone: Backbone, calibration: Calibration
-) -> tuple[float, float]:
-    """Presence, and the evidence that it is told from."""
-    assert calibration.presence is not None
-    if concept.identity is None:
-        raise ConceptError(
-            f"the concept {concept.name!r} was learned before {backbone.name} was calibrated, so what is found cannot "
-            "be verified. Learn it again, or with a recipe that has verify=False."
-        )
-    curve = calibration.presence
-    if concept.not_this is not None:
-        curve = curve.against(identity_similarity(concept.not_this, seen, calibration.choice))
-    evidence = identity_similarity(concept.identity, seen, calibration.choice)
-    return curve(evidence), evidence
-
-
-def _choices(concept: Concept) -> Recipe:
-    assert isinstance(concept.recipe, Recipe)
-    return concept.recipe

@@ -113,8 +113,9 @@ def _decoded(prompt: Prompt, backbone: Backbone, embedding: ImageEmbedding) -> l
     best = candidates.logits[0, 1 + int(candidates.predicted_iou[0, 1:].argmax())]
     again = Prompt(prompt.points_xy, prompt.labels, prompt.box_xyxy, mask_logits=best[None, None])
     candidates = backbone.decode(embedding, again)
-    masks = (embedding.frame.upscale(candidates.logits[:, 1:])[0] > 0).cpu().numpy()
-    return [masks[number] for number in candidates.predicted_iou[0, 1:].argsort(descending=True).tolist()]
+    order = 1 + candidates.predicted_iou[0, 1:].argsort(descending=True)
+    # one at a time: of a photo of 100 megapixels each takes 400 MB as logits
+    return [(embedding.frame.upscale(candidates.logits[:, [number]])[0, 0] > 0).cpu().numpy() for number in order]
 
 
 def _in_box(box: Box, masks: list[Bool[Array, "h w"]]) -> Bool[Array, "h w"]:

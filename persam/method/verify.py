@@ -16,7 +16,7 @@ from torch import Tensor
 
 from persam.geometry import patch_cover
 from persam.method.calibration import Calibration
-from persam.method.object_crop import ObjectCrop, encode_objects
+from persam.method.object_crop import AT_ONCE, ObjectCrop, encode_objects
 from persam.method.prototypes import Patches, cluster, patch_similarity
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
@@ -66,8 +66,18 @@ def describe(
 ) -> list[IdentityDescriptor | None]:
     """For each image and mask, the object that the mask shows; None for an empty mask.
 
-    All crops are encoded as one batch, turned by so many quarters.
+    The crops are turned by so many quarters.
     """
+    groups = (objects[start : start + AT_ONCE] for start in range(0, len(objects), AT_ONCE))
+    return [one for group in groups for one in _described(backbone, group, calibration, turn)]
+
+
+def _described(
+    backbone: Backbone,
+    objects: Sequence[tuple[UInt8[Array, "_ _ 3"], Bool[Array, "_ _"]]],
+    calibration: Calibration,
+    turn: int,
+) -> list[IdentityDescriptor | None]:
     crops = encode_objects(backbone, objects, turn=turn)
     return [
         None if crop is None else descriptor_of(crop, mask, calibration)

@@ -19,21 +19,27 @@ def test_a_photo_is_counted_in_encodings_of_itself_and_each_further_concept_besi
     seconds = itertools.cycle((0.0, 3.0, 4.0))  # whatever is measured takes three, an encoding one
     monkeypatch.setattr(photo_cost, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     rows = list(photo_cost.costs(colour_model(), EXAMPLES, repeats=1, counts=(1, 3)))
-    assert [(row.what, row.count) for row in rows] == [
-        ("learn", 1),
-        ("photo", 1),
-        ("concepts", 1),
-        ("concepts", 3),
-        ("instances", 1),
-        ("instances", 3),
-    ]
+    assert [(row.what, row.count) for row in rows] == [("learn", 1), ("photo", 1), ("concepts", 1), ("concepts", 3)]
     assert all((row.ms, row.encodings) == (3000, 3) for row in rows)
-    assert [row.each for row in rows] == [None, None, None, 0, None, 0]
+    assert [row.each for row in rows] == [None, None, None, 0]
 
 
-def test_the_published_recipe_is_not_asked_for_several_instances():
-    rows = list(photo_cost.costs(colour_model(recipe="official_persam"), EXAMPLES, repeats=1, counts=(1,)))
-    assert [row.what for row in rows] == ["learn", "photo", "concepts"]
+def test_a_further_instance_is_counted_from_the_first_and_from_the_count_before(monkeypatch):
+    spent = iter((5.0, 9.0, 17.0))  # encodings of the photo with 1, 2 and 6
+
+    def measured():
+        for seconds in spent:
+            yield from (0.0, seconds, seconds + 1.0)
+
+    times = measured()
+    monkeypatch.setattr(photo_cost, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    rows = list(photo_cost.instances(colour_model(), EXAMPLES, repeats=1, counts=(1, 2, 6)))
+    assert [(row.what, row.count, row.encodings) for row in rows] == [
+        ("instances", 1, 5),
+        ("instances", 2, 9),
+        ("instances", 6, 17),
+    ]
+    assert [(row.each, row.marginal) for row in rows] == [(None, None), (4, 4), (pytest.approx(12 / 5), 2)]
 
 
 def test_coins_lie_in_rows_apart():
@@ -56,13 +62,16 @@ def test_photos_of_several_sizes_are_read_from_files(tmp_path):
 def test_bench_refuses_what_measures_nothing(capsys):
     assert main(["bench", "photo", "--repeats", "0"]) == 2
     assert "give 1 or more" in capsys.readouterr().err
+    assert main(["bench", "photo", "--instances", "--recipe", "official_persam"]) == 2
+    assert "finds one" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_the_command_writes_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(photo_cost, "COUNTS", (1,))
     table = tmp_path / "cost.csv"
-    assert main(["bench", "photo", "--repeats", "1", "--csv", str(table), "--data", str(EXAMPLES)]) == 0
+    command = ["bench", "photo", "--repeats", "1", "--csv", str(table), "--data", str(EXAMPLES)]
+    assert main(command) == main([*command, "--instances"]) == 0
     rows = {row["what"]: row for row in csv.DictReader(table.read_text().splitlines())}
     assert rows.keys() == {"learn", "photo", "concepts", "instances"}
     assert all(float(row["encodings"]) > 1 for row in rows.values())

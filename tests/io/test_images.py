@@ -2,6 +2,7 @@
 
 import io
 import threading
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from persam.errors import InputWarning
+from persam.io import images
 from persam.io.images import read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -367,3 +369,37 @@ def test_an_open_file(tmp_path: Path) -> None:
         file.read(5)
         np.testing.assert_array_equal(read_image(file), ROW)
     np.testing.assert_array_equal(read_image(io.BytesIO(path.read_bytes())), ROW)
+
+
+# ---- large photos
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_strips_join_to_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (23, 17, 4), np.uint8)
+    if mode == "I;16":
+        photo = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    else:
+        photo = Image.fromarray(values)
+        photo = photo if mode == "RGBA" else photo.convert("LA" if mode == "LA" else "RGB").convert(mode)
+    assert photo.mode == mode
+    if mode == "P":
+        photo.info["transparency"] = 3
+    at_once = read_image(photo)
+    monkeypatch.setattr(images, "STRIP", 3 * 17)  # the last of eight has two rows
+    np.testing.assert_array_equal(read_image(photo), at_once)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK"])
+def test_a_photo_takes_little_more_than_its_pixels_while_it_is_read(mode: str) -> None:
+    photo = Image.new("RGB", (4000, 2000), (40, 80, 120)).convert(mode)
+    if mode == "RGBA":
+        photo.putalpha(200)
+    tracemalloc.start()
+    try:
+        rgb = read_image(photo)
+        peak = tracemalloc.get_traced_memory()[1]  # what PIL holds is not among it
+    finally:
+        tracemalloc.stop()
+    before = photo.width * photo.height * len(photo.getbands()) if mode in ("L", "RGBA") else 0
+    assert peak < before + rgb.nbytes + 60 * images.STRIP

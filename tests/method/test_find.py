@@ -9,7 +9,7 @@ import torch
 
 from persam.io.album import Target
 from persam.method.concept import Concept
-from persam.method.find import Find, result_of, without_overlap
+from persam.method.find import Extent, Find, result_of, without_overlap
 from persam.method.recipes import PERSAM
 from persam.types import Decoded, LocationPrior
 from tests.method.rehearsed import NOTHING, SIDE, square
@@ -135,3 +135,24 @@ def test_without_an_instance_that_was_dropped_the_numbers_have_no_gap():
     finds = [find("rex", LEFT), find("rex", LEFT), find("rex", RIGHT)]
     result = result_of(target(), target().read(), finds)
     assert [(one.instance, one.box_xyxy) for one in result] == [(1, (0, 0, 3, 7)), (2, (4, 0, 7, 7))]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pixels_that_two_masks_share_are_counted_where_their_boxes_meet(seed):
+    random = torch.Generator().manual_seed(seed)
+    pair = torch.zeros(2, 12, 9, dtype=torch.bool)
+    for mask in pair:  # somewhere, so that some do not meet
+        y, x, height, width = (int(torch.randint(1, most, (), generator=random)) for most in (10, 7, 6, 6))
+        mask[y : y + height, x : x + width] = (
+            torch.rand(mask[y : y + height, x : x + width].shape, generator=random) > 0.3
+        )
+    one, other = (Extent.of(mask) for mask in pair)
+    if one is None or other is None:
+        assert not pair.flatten(1).any(1).all()
+        return
+    assert (one.area_px, other.area_px) == tuple(pair.sum((1, 2)).tolist())
+    assert one.shared_px(other) == other.shared_px(one) == int((pair[0] & pair[1]).sum())
+
+
+def test_an_empty_mask_has_no_extent():
+    assert find("rex", NOTHING).extent is None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from persam.method import light
 from persam.method.light import BRIGHTEST, MOST_GAIN, colour_gains, evenly_lit
 
 WHOLE = (slice(None), slice(None))
@@ -77,3 +78,11 @@ def test_the_change_has_limits():
 def test_a_large_photo_is_judged_by_a_sample_of_it():
     rgb = np.tile(scene(), (40, 40, 1))
     assert colour_gains(rgb, np.zeros(rgb.shape[:2], bool)) == pytest.approx(colour_gains(scene(), NOTHING), rel=0.1)
+
+
+def test_strips_are_lit_as_the_whole(monkeypatch):
+    dark = scene() // 3
+    monkeypatch.setattr(light, "ROWS", len(dark))
+    whole = evenly_lit(dark, NOTHING, WHOLE)
+    monkeypatch.setattr(light, "ROWS", 7)
+    np.testing.assert_array_equal(evenly_lit(dark, NOTHING, WHOLE), whole)

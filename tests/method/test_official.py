@@ -120,6 +120,14 @@ def test_a_patch_more_similar_than_the_object_is_taken_for_it():
     assert ((prior.points_xy[0] >= 20 * 16) & (prior.points_xy[0] < 24 * 16)).all()
 
 
+@pytest.mark.parametrize("levels", [2, 9, 10**6])
+@pytest.mark.parametrize("lowest", [False, True])
+def test_among_equal_values_the_published_choice_is_the_peak(levels, lowest):
+    full = torch.randint(levels, (40, 60), generator=torch.Generator().manual_seed(levels)).float()
+    [place] = (-full if lowest else full).flatten().topk(1).indices.tolist()
+    assert official.peaks(full, lowest=lowest).tolist() == [[place % 60, place // 60]]
+
+
 def test_persam_f_gives_one_positive_point_and_no_guidance():
     prior = official.locate(concept(OFFICIAL_PERSAM_F, OBJECT), scene((512, 512), 8, 8))
     assert prior.labels.tolist() == [1]

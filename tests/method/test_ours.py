@@ -9,7 +9,7 @@ import torch
 from persam.errors import ConceptError, NotCalibratedWarning
 from persam.geometry import Frame, box_of
 from persam.method import calibration as calibration_module
-from persam.method import ours
+from persam.method import judge, ours
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept, Reference
 from persam.method.find import Find
@@ -135,7 +135,7 @@ def test_what_is_not_there_keeps_its_best_guess(backbone):
 def judging(monkeypatch, *evidence: float) -> list[float]:
     """Verification finds this evidence, in turn; what has not been asked for yet."""
     left = list(evidence)
-    monkeypatch.setattr(ours, "identity_similarity", lambda known, found, choice: left.pop(0))
+    monkeypatch.setattr(judge, "identity_similarity", lambda known, found, choice: left.pop(0))
     return left
 
 
@@ -156,9 +156,9 @@ def test_the_refused_are_left_out_and_the_most_similar_come_first(backbone, monk
     for place in order:
         scene[mask(at_xyxy=place)] = RED
     found = {order[number]: value for number, value in evidence.items()}
-    monkeypatch.setattr(ours, "descriptor_of", lambda crop, mask, calibration: descriptor_of_box(box_of(mask)))
+    monkeypatch.setattr(judge, "descriptor_of", lambda crop, mask, calibration: descriptor_of_box(box_of(mask)))
     # parts of a square are less similar than it
-    monkeypatch.setattr(ours, "identity_similarity", lambda known, seen, choice: found.get(described_box(seen), 0.05))
+    monkeypatch.setattr(judge, "identity_similarity", lambda known, seen, choice: found.get(described_box(seen), 0.05))
     assert boxes(segmented(backbone, scene, red, max_instances=most)) == [order[number] for number in kept]
 
 

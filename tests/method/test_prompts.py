@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from persam.errors import MaskError
+from persam.eval.metrics import iou
+from persam.method import crop_refine
 from persam.method.prompt_masks import mask_from_prompt, reference_mask
 from persam.method.prompts import Box, Pointed, Points, Polygon, Scribble, UserPrompt, parse_prompt
 from persam.sam.decoder import NO_GUIDANCE
@@ -206,3 +208,13 @@ def test_a_polygon_is_taken_as_it_was_drawn():
     found = reference_mask(drawn, backbone, embedding, photo())
     np.testing.assert_array_equal(found, mask_from_prompt(drawn, backbone, embedding))
     assert backbone.batches == [1]
+
+
+def test_in_a_large_photo_the_mask_is_refined_in_a_smaller_copy(monkeypatch):
+    backbone, rgb = ColourBackbone(), photo(hw=(2048, 2048), at_xyxy=(320, 640, 959, 1279))  # the input has 256
+    seen = []
+    monkeypatch.setattr(crop_refine, "follow_edges", lambda logits, image: seen.append(image.shape) or logits)
+    found = reference_mask(Box(300, 620, 980, 1300), backbone, backbone.encode([rgb]), rgb)
+    assert seen == [(1024, 1024, 3)]
+    assert found.shape == (2048, 2048)
+    assert iou(found, mask(hw=(2048, 2048), at_xyxy=(320, 640, 959, 1279))) > 0.97
