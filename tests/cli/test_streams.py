@@ -143,7 +143,7 @@ def test_a_person_sees_a_table(persam, monkeypatch):
         "album/crowd.png  ref                       1.00  4,4 to 23,23            found/masks/crowd_1.png",
         "                 ref 2                     1.00  20,40 to 31,51          found/masks/crowd_2.png",
         "album/left.png   ref                       1.00  40,5 to 55,30           found/masks/left_1.png",
-        "album/none.png   ref: not here             0.06",
+        "album/none.png   ref: not here             0.01",
         "album/right.png  ref                       1.00  4,8 to 15,16            found/masks/right_1.png",
     ]
     assert err.splitlines()[-1].startswith("persam: found 'ref' in 3 of 5 photos, 1 could not be used; results are in")

@@ -58,7 +58,7 @@ def test_a_line_for_each_photo_and_one_that_says_where_to_look(model, data, tmp_
     assert [line.split()[:2] for line in lines] == [["rex", name] for name in ("moved", "twice", "blue", "unknown")]
     assert "found, IoU 1.00, presence" in lines[0]
     assert "found, IoU 1.00 on one of 2, presence" in lines[1]
-    assert "not here, presence 0.06" in lines[2]
+    assert "not here, presence 0.01" in lines[2]
     assert "found, presence" in lines[3]
     assert last.startswith("4 of 4 answers are right, mean IoU 1.00 where it was found.")
     assert last.endswith(f"Now look at {tmp_path / 'out' / 'all.png'}")
@@ -134,7 +134,7 @@ def test_a_mask_that_misses_the_object_is_not_right(model, data, tmp_path):
 def test_an_object_that_is_taken_for_absent_is_said_to_be_wrong(data, tmp_path):
     *lines, last = demo.run(colour_model(threshold=1.0), data, tmp_path / "out")  # no presence is certain
     assert "not here (wrong), presence" in lines[0]
-    assert "not here, presence 0.06" in lines[2]
+    assert "not here, presence 0.01" in lines[2]
     assert last.startswith("1 of 4 answers are right. Now look")
 
 
