@@ -1,7 +1,6 @@
 """How time and memory grow with the work, drawn from the rows of `persam bench photo` and `album`."""
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 from persam.errors import PerSAMError
@@ -9,7 +8,6 @@ from persam.eval.plot import Panel, svg
 
 LIMIT_MB = 1500  # of a photo of 100 megapixels
 RECIPE, WAY, SIDE_PX = "persam", "batches", "768"  # of the rows that are drawn: the commands' defaults
-Rows = Sequence[dict[str, str]]
 
 
 def picture(photo_cost: Path, album_speed: Path) -> str:

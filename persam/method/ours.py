@@ -197,10 +197,10 @@ def _several(judge: Judge, finer: Backbone, closer: ImageEmbedding, first: Find,
 
 def _refined_in_place(judge: Judge, seen: Verified, kept: Sequence[Find]) -> dict[int, Find]:
     """Those of the finds that are kept after refinement in the crops in which they were seen, by their identity."""
-    here = [number for number, find in enumerate(seen.finds) if any(find is one for one in kept)]
-    here = [number for number in here if seen.crops[number] is not None]
-    finds = [seen.finds[number] for number in here]
-    return _by_id(finds, judge.refined(finds, [seen.crops[number] for number in here]))
+    shown = zip(seen.finds, seen.crops, strict=True)
+    here = [(find, crop) for find, crop in shown if crop is not None and any(find is one for one in kept)]
+    finds = [find for find, _ in here]
+    return _by_id(finds, judge.refined(finds, [crop for _, crop in here]))
 
 
 def _by_id(finds: Sequence[Find], refined: Sequence[Find]) -> dict[int, Find]:
