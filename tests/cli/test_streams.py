@@ -61,7 +61,7 @@ def test_an_album_is_finished_without_anybody_to_tell_and_stops_for_a_reader_tha
     assert files_in("closed/masks") <= {"left.png", "right.png"}
     told = Path("closed/results.jsonl").read_text()
     assert [Path(record["image"]).name for record in records(told)] == ["left.png", "right.png"]
-    assert in_shell(f"{line} piped | (read -r; exec <&-; sleep 4)") == (141, "", "")
+    assert in_shell(f"{line} piped | true") == (141, "", "")
     code, _, _ = in_shell(f"{line} piped --resume")
     assert code == 0
     assert Path("piped/results.jsonl").read_text() == told.replace("closed/", "piped/")
