@@ -17,6 +17,7 @@ from torch import Tensor
 
 from persam.geometry import Frame
 from persam.method.calibration import Calibration, Presence
+from persam.method.object_crop import REFERENCE_VIEWS
 from persam.method.verify import IdentityDescriptor
 from persam.model import PerSAM
 from persam.sam.decoder import NO_GUIDANCE, Guidance
@@ -24,6 +25,7 @@ from persam.types import Candidates, ImageEmbedding, Prompt
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)
 SIDE = 64
+VIEWS = len(REFERENCE_VIEWS)  # a reference costs so many crops
 # Refuses what has not the object's colour. `conftest.py` puts it where `calibration_of` finds it, so that every
 # ColourBackbone() is calibrated; one with another fingerprint is not.
 CALIBRATION = Calibration("colours-1", presence=Presence(threshold=0.5, spread=0.3))
@@ -125,7 +127,8 @@ def _masks(image: ImageEmbedding, prompt: Prompt, row: int) -> Tensor:
 
 def descriptor_of_box(box_xyxy: tuple[int, ...]) -> IdentityDescriptor:
     """A descriptor that holds a box instead of what is in it, for a similarity that a test chooses by the box."""
-    return IdentityDescriptor(torch.tensor([box_xyxy]).float(), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))
+    image = torch.zeros(1, dtype=torch.long)
+    return IdentityDescriptor(torch.tensor([box_xyxy]).float(), torch.zeros(1, 3), image, image.bool())
 
 
 def described_box(descriptor: IdentityDescriptor | None) -> tuple[int, ...]:

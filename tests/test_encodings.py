@@ -9,9 +9,8 @@ from persam.errors import NotCalibratedWarning
 from persam.method import calibration
 from persam.method.object_crop import AT_ONCE
 from persam.method.recipes import PERSAM, Recipe
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import BLUE, CALIBRATION, GREEN, GREY, RED, ColourBackbone, colour_model, mask, photo
+from tests.colour import BLUE, CALIBRATION, GREEN, GREY, RED, VIEWS, ColourBackbone, colour_model, mask, photo
 from tests.test_instances import SQUARES, colourful, squares
 
 COARSE = Recipe("coarse", crop_refine=False)
@@ -133,7 +132,7 @@ def test_a_backbone_without_a_calibration_pays_for_no_verification(monkeypatch):
 
 @pytest.mark.parametrize(
     ("recipe", "steps"),
-    [(PERSAM, TURNS), (Recipe("tuned", tune=True), TURNS), (COARSE, TURNS), (BLIND, 0)]
+    [(PERSAM, VIEWS), (Recipe("tuned", tune=True), VIEWS), (COARSE, VIEWS), (BLIND, 0)]
     + [(name, 0) for name in OFFICIAL],
     ids=str,
 )
@@ -147,7 +146,7 @@ def test_learning_costs_a_batch_of_references_and_one_of_their_crops_in_each_tur
     assert model.backbone.batches == [3] + steps * [3]
 
 
-@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, TURNS), (BLIND, 0), ("official_persam", 0)], ids=str)
+@pytest.mark.parametrize(("recipe", "steps"), [(PERSAM, VIEWS), (BLIND, 0), ("official_persam", 0)], ids=str)
 def test_several_objects_of_one_reference_cost_one_encoding_of_it(recipe, steps):
     model = colour_model(recipe=recipe)
     model.learn_each(colourful(), [mask(at_xyxy=place) for place in SQUARES])
@@ -158,7 +157,7 @@ def test_crops_of_many_references_are_encoded_some_at_a_time():
     model = colour_model()
     many = AT_ONCE + 1
     model.learn([photo()] * many, [mask()] * many)
-    assert model.backbone.batches == [many] + TURNS * [AT_ONCE, 1]
+    assert model.backbone.batches == [many] + VIEWS * [AT_ONCE, 1]
 
 
 @pytest.mark.usefixtures("quick_fit")

@@ -10,9 +10,8 @@ from PIL import Image
 from persam.errors import ConceptError, ImageError, MaskError, OutOfMemoryError, PerSAMError
 from persam.method.concept import Concept
 from persam.method.recipes import OFFICIAL_PERSAM_F, RECIPES, Recipe
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import BLUE, GREEN, RED, ColourBackbone, colour_model, mask, photo
+from tests.colour import BLUE, GREEN, RED, VIEWS, ColourBackbone, colour_model, mask, photo
 
 ELSEWHERE = (40, 5, 55, 30)
 MINE = Recipe("mine", crop_refine=False)
@@ -92,7 +91,7 @@ def test_k_shot_is_lists_of_images_and_masks_in_their_order(model):
         np.testing.assert_array_equal(reference.mask, truth)
         np.testing.assert_array_equal(reference.rgb, rgb)
         assert torch.equal(reference.embedding.features, ColourBackbone().encode([rgb]).features)
-    assert concept.identity.image.unique().tolist() == list(range(3 * TURNS))
+    assert concept.identity.image.unique().tolist() == list(range(3 * VIEWS))
     (found,) = model.segment(photo(at_xyxy=(20, 20, 27, 27)), concept)
     assert found.box_xyxy == (20, 20, 27, 27)
     assert len(model.learn((photo(), photo()), (mask(), mask())).references) == 2

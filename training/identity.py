@@ -191,7 +191,9 @@ def _split(
 ) -> tuple[list[int], list[IdentityDescriptor]]:
     """How many parts each of the descriptors has, and these parts of the joined one."""
     sizes = [len(one.features) for one in descriptors]
-    parts = zip(*(values.split(sizes) for values in (joined.features, joined.colours, joined.image)), strict=True)
+    parts = zip(
+        *(values.split(sizes) for values in (joined.features, joined.colours, joined.image, joined.afar)), strict=True
+    )
     return sizes, [IdentityDescriptor(*part) for part in parts]
 
 

@@ -61,7 +61,6 @@ class OwnFeatures:
         [found] = describe(model.backbone, [(rgb, mask)], model.calibration)
         if found is None:
             return None
-        views = (known.image == number for number in known.image.unique().tolist())
         return max(
             best_matches(
                 patch_similarity(
@@ -70,7 +69,7 @@ class OwnFeatures:
                     found.colours.to(known.colours.device),
                 )
             )
-            for view in views
+            for view in known.views(afar=False)
         )
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, UInt8
 from persam.eval.scores import area_under_roc
 from persam.method.calibration import Calibration
 from persam.method.concept import Concept
-from persam.method.object_crop import encode_objects
-from persam.method.verify import TURNS, IdentityDescriptor, descriptor_of, identity_similarity, turned_together
+from persam.method.object_crop import AS_IT_IS, REFERENCE_VIEWS, View, encode_objects
+from persam.method.verify import IdentityDescriptor, descriptor_of, identity_similarity, views_together
 from persam.model import PerSAM
 from persam.sam.backbone import Backbone
 
@@ -67,10 +67,10 @@ def compare(
     """
     calibrations = [replace(model.calibration, same_part=value) for value in dict.fromkeys(same for same, _ in numbers)]
     references = [(one.references[0].rgb, one.references[0].mask) for one in concepts]
-    turned = [_described(model.backbone, references, calibrations, turn=turn) for turn in range(TURNS)]
+    seen = [_described(model.backbone, references, calibrations, view=view) for view in REFERENCE_VIEWS]
     known = [
-        {one.same_part: turned_together([[view[one.same_part]] for view in own])[0] for one in calibrations}
-        for own in zip(*turned, strict=True)
+        {one.same_part: views_together([[view[one.same_part]] for view in own])[0] for one in calibrations}
+        for own in zip(*seen, strict=True)
     ]
     comparisons = []
     for photo in photos:
@@ -104,10 +104,10 @@ def fit_verification(comparisons: Sequence[Comparison], start: Calibration) -> t
 
 
 def _described(
-    backbone: Backbone, objects: Sequence[Shown], calibrations: Sequence[Calibration], *, turn: int = 0
+    backbone: Backbone, objects: Sequence[Shown], calibrations: Sequence[Calibration], *, view: View = AS_IT_IS
 ) -> list[Described]:
     """As `verify.describe`, for several values of `same_part` at the cost of one encoding."""
-    crops = encode_objects(backbone, objects, turn=turn)
+    crops = encode_objects(backbone, objects, view=view)
     return [
         {one.same_part: None if crop is None else descriptor_of(crop, mask, one) for one in calibrations}
         for crop, (_, mask) in zip(crops, objects, strict=True)

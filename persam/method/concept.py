@@ -15,19 +15,19 @@ from torch import Tensor
 from persam.errors import ConceptError, MaskError, PerSAMError
 from persam.io import draw, notebook
 from persam.io.write import write_bytes
+from persam.method.object_crop import REFERENCE_VIEWS
 from persam.method.prototypes import Prototypes
 from persam.method.recipes import AnyRecipe, OfficialRecipe, from_plain, to_plain
-from persam.method.verify import TURNS, IdentityDescriptor
+from persam.method.verify import IdentityDescriptor
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
 Array = np.ndarray[Any, Any]
-FORMAT = "persam-concept-5"
-FORMAT_NOT = "persam-concept-6"  # with counter-examples, which a version that does not know them must not leave out
+FORMAT = "persam-concept-7"
 WORDS = ("name", "backbone", "fingerprint")
 PROTOTYPES = tuple(one.name for one in fields(Prototypes))
 DESCRIPTORS = ("identity", "not_this")
-IDENTITY = ("features", "colours", "image")  # of a descriptor, what a file holds
+IDENTITY = ("features", "colours", "image", "afar")  # of a descriptor, what a file holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,7 @@ class Concept:
         """What its file holds."""
         from safetensors.torch import save
 
-        form = FORMAT if self.not_this is None else FORMAT_NOT
-        words = {"format": form, "recipe": to_plain(self.recipe)} | {word: getattr(self, word) for word in WORDS}
+        words = {"format": FORMAT, "recipe": to_plain(self.recipe)} | {word: getattr(self, word) for word in WORDS}
         halved = (*PROTOTYPES, *(f"{one}.{part}" for one in DESCRIPTORS for part in ("features", "colours")))
         tensors = {
             name: (value.half() if name in halved else value).cpu().contiguous()
@@ -154,9 +153,8 @@ class Concept:
             raise ConceptError(f"{path} is not a concept file: {error}. Make one with `persam learn`.") from error
         if not _is_concept(words, tensors):
             found = words.get("format") if isinstance(words, dict) else None
-            other = f" but of {found}" if found and found not in (FORMAT, FORMAT_NOT) else ""
-            known = f"{FORMAT} or {FORMAT_NOT}"
-            raise ConceptError(f"{path} holds no concept of the format {known}{other}. Learn it with `persam learn`.")
+            other = f" but of {found}" if found and found != FORMAT else ""
+            raise ConceptError(f"{path} holds no concept of the format {FORMAT}{other}. Learn it with `persam learn`.")
         if not all(torch.isfinite(value).all() for value in tensors.values()):
             raise ConceptError(f"the concept in {path} holds values that are not finite: learn it again.")
         try:
@@ -247,8 +245,8 @@ def owned(concepts: Concept | Sequence[Concept], backbone: Backbone, max_instanc
 
 
 def _images(descriptor: IdentityDescriptor) -> int:
-    """How many images it is of; each was described in all turns."""
-    return -(-len(descriptor.image.unique()) // TURNS)
+    """How many images it is of; each was described in all views."""
+    return -(-len(descriptor.image.unique()) // len(REFERENCE_VIEWS))
 
 
 def _tensors_of(concept: Concept) -> dict[str, Tensor]:
@@ -262,16 +260,15 @@ def _tensors_of(concept: Concept) -> dict[str, Tensor]:
 
 
 def _descriptor(which: str, tensors: dict[str, Tensor]) -> IdentityDescriptor | None:
-    features, colours, image = (tensors.get(f"{which}.{name}") for name in IDENTITY)
-    if features is None or colours is None or image is None:
+    if f"{which}.features" not in tensors:
         return None
-    return IdentityDescriptor(features, colours, image)
+    features, colours, image, afar = (tensors[f"{which}.{name}"] for name in IDENTITY)
+    return IdentityDescriptor(features, colours, image, afar)
 
 
 def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
     """Whether a file's metadata and tensors have the names and shapes that `save` gives them."""
-    form = FORMAT_NOT if "not_this.features" in tensors else FORMAT
-    if not isinstance(words, dict) or words.get("format") != form or "recipe" not in words:
+    if not isinstance(words, dict) or words.get("format") != FORMAT or "recipe" not in words:
         return False
     if not all(isinstance(words.get(word), str) for word in WORDS):
         return False
@@ -289,8 +286,8 @@ def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:
         if f"{one}.features" in shapes:
             count = (*shapes[f"{one}.features"], 0)[0]
             expected |= {f"{one}.features": (count, *shapes["identity.features"][1:2]), f"{one}.colours": (count, 3)}
-            expected |= {f"{one}.image": (count,)}
+            expected |= {f"{one}.image": (count,), f"{one}.afar": (count,)}
     if "scale_weights" in shapes:
         expected["scale_weights"] = (3,)
-    real = all(value.is_floating_point() != name.endswith(".image") for name, value in tensors.items())
+    real = all(value.is_floating_point() != name.endswith((".image", ".afar")) for name, value in tensors.items())
     return len(width) == 1 and shapes == expected and real

@@ -1,7 +1,7 @@
 """Ours: locate, decode, refine and verify in a crop. The published cascade is its neighbour, `official`.
 
 Every image costs one encoding; crop refinement and verification share one more, of a smaller input, of every find. A
-reference costs four such besides: it is described in every turn.
+reference costs five such besides: it is described turned, and as from afar.
 Several instances cost another of the image, at twice the input, and verification of all that may be one.
 """
 
@@ -25,7 +25,7 @@ from persam.method.location import locate
 from persam.method.prototypes import Patches, against, summarise
 from persam.method.recipes import Recipe
 from persam.method.scales import fit_weights
-from persam.method.verify import IdentityDescriptor, describe_turned
+from persam.method.verify import IdentityDescriptor, describe_references
 from persam.sam.backbone import Backbone
 from persam.types import ImageEmbedding
 
@@ -58,7 +58,7 @@ def learn(
     references = [*(reference for _, own in objects for reference in own), *not_this]
     verified = references if recipe.verify and is_calibrated(calibration, backbone.name) else []
     shown = [(one.rgb, one.mask) for one in verified]
-    descriptors = dict(zip(map(id, verified), describe_turned(backbone, shown, calibration), strict=True))
+    descriptors = dict(zip(map(id, verified), describe_references(backbone, shown, calibration), strict=True))
 
     def joined(own: Sequence[Reference]) -> IdentityDescriptor | None:
         seen = [one for one in (descriptors.get(id(reference)) for reference in own) if one is not None]

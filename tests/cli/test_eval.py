@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from persam.method.calibration import Calibration, Presence, own_file
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import CALIBRATION, ColourBackbone
+from tests.colour import CALIBRATION, VIEWS, ColourBackbone
 from tests.eval import scenes
 
 pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
@@ -83,8 +82,8 @@ def test_changes_are_chosen_and_each_has_a_row_and_an_object_is_learned_once(per
     assert [row.split()[1:3] for row in rows] == [["none", "12"], ["flip", "12"], ["bgr", "12"], ["mean", "36"]]
     accepted, refused = ([float(row.split()[title]) for row in rows] for title in (7, 6))
     assert (accepted[:3], refused[:3]) == ([100, 100, 0], [100, 100, 0])  # red and blue change places
-    # a reference and a crop of it in four turns, and then no other one for three changes
-    assert len(colours.batches) == 2 * (1 + TURNS + 3 * 6 * 2)  # a photo, and a crop of what is found
+    # a reference and a crop of it in all views, and then no other one for three changes
+    assert len(colours.batches) == 2 * (1 + VIEWS + 3 * 6 * 2)  # a photo, and a crop of what is found
 
 
 @pytest.mark.usefixtures("data", "no_model")

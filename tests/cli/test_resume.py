@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from persam.cli.main import main
-from persam.method.verify import TURNS
 from tests.cli.typed import files_in, records
-from tests.colour import colour_model, mask, photo
+from tests.colour import VIEWS, colour_model, mask, photo
 from tests.io.test_run import tree
 
 
@@ -89,7 +88,7 @@ def test_another_run_is_refused_resumed_or_overwritten(persam, colours):
     code, out, err = persam(f"{line} --resume")
     assert (code, out) == (0, "")
     assert err == "persam: found 'ref' in 2 of 2 photos, 2 of them finished before; results are in found\n"
-    assert colours.encoded == encoded + 1 + TURNS  # the reference and a crop of it
+    assert colours.encoded == encoded + 1 + VIEWS  # the reference and a crop of it
     assert persam(f"{line} --overwrite")[1] == first
     _, out, _ = persam(f"{line} --overwrite --no-overlays")
     assert files_in("found") == {"masks", "results.jsonl", "manifest.json"}

@@ -263,7 +263,7 @@ def test_results_already_finished_stay_when_a_person_interrupts(persam, colours,
     encode = colours.encode
 
     def interrupted(images, **how):
-        if colours.encoded == 8:  # the reference, and a crop in four turns; the first photo, to refine, to verify
+        if colours.encoded == 9:  # the reference, and a crop in five views; the first photo, to refine, to verify
             deadline = time.monotonic() + 10
             while not Path("found/results.jsonl").read_text() and time.monotonic() < deadline:
                 time.sleep(0.01)  # the first photo is written while the second is searched

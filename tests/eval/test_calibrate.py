@@ -9,9 +9,8 @@ from PIL import Image
 from persam.errors import CalibrationError, DataError, MaskError
 from persam.eval.calibrate import calibrate, read_episodes
 from persam.method.calibration import Calibration, Presence
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import BLUE, RED, ColourBackbone, mask, photo
+from tests.colour import BLUE, RED, VIEWS, ColourBackbone, mask, photo
 from tests.eval import scenes
 
 pytestmark = pytest.mark.slow  # seconds in all, and the quick loop has a minute
@@ -90,8 +89,8 @@ def test_presence_only_keeps_every_other_number_and_looks_at_each_photo_as_it_is
     assert fit.location is None
     assert replace(fit.calibration, presence=None) == NUMBERS
     assert fit.calibration.presence is not None
-    # three references, and a crop of each in four turns; then a photo, and crops of each find: to refine and to verify
-    assert backbone.batches == 3 * [1] + TURNS * [3] + 16 * [1, 3, 3]
+    # three references, and a crop of each in all views; then a photo, and crops of each find: to refine and to verify
+    assert backbone.batches == 3 * [1] + VIEWS * [3] + 16 * [1, 3, 3]
 
 
 @pytest.mark.slow

@@ -11,9 +11,8 @@ from PIL import Image
 from persam.errors import DataError, OutputError
 from persam.eval import demo
 from persam.method.recipes import Recipe
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import BLUE, GREY, colour_model, mask, photo
+from tests.colour import BLUE, GREY, VIEWS, colour_model, mask, photo
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "examples"
 ELSEWHERE = (40, 5, 55, 30)
@@ -142,7 +141,7 @@ def test_lines_come_while_it_runs(model, data, tmp_path):
     lines = demo.run(model, data, tmp_path / "out")
     assert model.backbone.encoded == 0
     next(lines)
-    assert model.backbone.encoded == 3 + TURNS  # a reference and its crop in four turns, a photo and a crop of the find
+    assert model.backbone.encoded == 3 + VIEWS  # a reference and its crop in all views, a photo and a crop of the find
 
 
 @pytest.mark.parametrize("index", [None, "", "[]", "{}", '{"albums"'])

@@ -5,8 +5,7 @@ import pytest
 from persam.eval.fit_verification import Comparison, Photo, candidates, compare, fit_verification
 from persam.method.calibration import Calibration
 from persam.method.recipes import Recipe
-from persam.method.verify import TURNS
-from tests.colour import BLUE, CALIBRATION, GREEN, RED, colour_model, mask, photo
+from tests.colour import BLUE, CALIBRATION, GREEN, RED, VIEWS, colour_model, mask, photo
 
 START = Calibration("colours-1")
 OWN, OTHER = (START.same_part, START.choice), (0.9, 0.1)
@@ -67,8 +66,8 @@ def test_every_concept_is_compared_with_what_is_found_of_it_in_every_photo(model
     assert all(list(one.evidence) == candidates(CALIBRATION, fixed=False) for one in found)
     assert found[0].evidence[OWN] == pytest.approx(1, abs=1e-3)
     assert max(one.evidence[OWN] for one in found[1:]) < 0.5
-    # crops of the references in four turns; then a photo, and crops of each find: to refine it, and to describe it once
-    assert model.backbone.batches == TURNS * [2] + 2 * [1, 2, 2]
+    # crops of the references in all views; then a photo, and crops of each find: to refine it, and to describe it once
+    assert model.backbone.batches == VIEWS * [2] + 2 * [1, 2, 2]
 
 
 def test_the_evidence_is_what_the_model_itself_judges_by(model, concepts):

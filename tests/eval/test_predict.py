@@ -14,9 +14,8 @@ from persam.eval.predict import ORACLE, oracle_box, predictor, run_of, weights_d
 from persam.eval.table import source_digest
 from persam.method.calibration import Presence
 from persam.method.recipes import PERSAM
-from persam.method.verify import TURNS
 from persam.model import PerSAM
-from tests.colour import CALIBRATION, RED, ColourBackbone, colour_model, mask
+from tests.colour import CALIBRATION, RED, VIEWS, ColourBackbone, colour_model, mask
 from tests.eval.scenes import PLACES, davis
 from tests.networks import small_backbone
 
@@ -49,8 +48,8 @@ def test_the_object_is_learned_in_the_reference_and_found_in_the_targets(model, 
 def test_episodes_that_go_together_encode_each_photo_once(model, root):
     episodes = BENCHMARKS["absence"].episodes(root)
     answers = list(predictor(model)(episodes))
-    # each reference and a crop of it in four turns, then each photo, and crops of each find: to refine and to verify
-    assert model.backbone.batches == 2 * (1 + TURNS) * [1] + 6 * [1, 2]
+    # each reference and a crop of it in all views, then each photo, and crops of each find: to refine and to verify
+    assert model.backbone.batches == 2 * (1 + VIEWS) * [1] + 6 * [1, 2]
     assert [[one.present for one in both] for both in answers] == 3 * [[True, False]] + 3 * [[False, True]]
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from persam.errors import ConceptError, OutputError
-from persam.method.concept import FORMAT, FORMAT_NOT, Concept, Reference, owned
+from persam.method.concept import FORMAT, Concept, Reference, owned
+from persam.method.object_crop import REFERENCE_VIEWS
 from persam.method.prototypes import Patches, summarise
 from persam.method.recipes import OFFICIAL_PERSAM, OFFICIAL_PERSAM_F, PERSAM, PERSAM_F, Recipe, to_plain
-from persam.method.verify import TURNS, IdentityDescriptor
+from persam.method.verify import IdentityDescriptor
 from tests.colour import ColourBackbone, mask, photo
 
 MINE = Recipe("mine", crop_refine=False)
@@ -21,7 +21,7 @@ WEIGHTS = torch.tensor([0.5, 0.3, 0.2])
 
 def identity_of(patches: torch.Tensor, *, images: int = 1) -> IdentityDescriptor:
     image = torch.arange(len(patches)) * images // len(patches)
-    return IdentityDescriptor(patches, patches[:, :3], image)
+    return IdentityDescriptor(patches, patches[:, :3], image, image % 2 == 1)
 
 
 def made(recipe=PERSAM, **changes: object) -> Concept:
@@ -112,8 +112,8 @@ def test_it_tells_what_it_is():
     assert str(made()) == "rex (persam on tiny)"
     assert str(made(MINE, scale_weights=WEIGHTS)) == "rex (mine on tiny, tuned)"
     assert str(made(not_this=identity_of(torch.eye(3)))) == "rex (persam on tiny, 1 counter-example)"
-    turned = identity_of(torch.eye(3).repeat(4, 1), images=3 * TURNS)
-    assert str(made(not_this=turned)) == "rex (persam on tiny, 3 counter-examples)"
+    three = identity_of(torch.eye(3).repeat(len(REFERENCE_VIEWS), 1), images=3 * len(REFERENCE_VIEWS))
+    assert str(made(not_this=three)) == "rex (persam on tiny, 3 counter-examples)"
 
 
 def test_it_moves_to_a_device_whole():
@@ -159,7 +159,7 @@ def write(path, *, metadata=None, **tensors):
     good |= {"background": torch.ones(3, 4) / 2, "background_share": torch.ones(3) / 3}
     good |= {"foreground_colour": torch.ones(2, 3), "background_colour": torch.ones(3, 3)}
     good |= {"identity.features": torch.ones(2, 4) / 2, "identity.colours": torch.ones(2, 3)}
-    good |= {"identity.image": torch.tensor([0, 1])}
+    good |= {"identity.image": torch.tensor([0, 1]), "identity.afar": torch.tensor([False, True])}
     words = {"format": FORMAT, "name": "x", "recipe": to_plain(MINE), "backbone": "b", "fingerprint": "f"}
     save_file(good | tensors, path, {"persam": json.dumps(words if metadata is None else words | metadata)})
 
@@ -171,40 +171,27 @@ def test_the_file_that_the_next_tests_damage_is_good(tmp_path):
     assert loaded.identity.image.tolist() == [0, 1]
 
 
-def test_only_a_file_with_counter_examples_is_of_the_newer_format(tmp_path):
-    write(tmp_path / "x.safetensors", metadata={"format": FORMAT_NOT}, **AGAINST)
-    assert Concept.load(tmp_path / "x.safetensors").counter_examples == 1
-    for number, (concept, form) in enumerate(
-        [(made(), FORMAT), (made(not_this=identity_of(torch.eye(3))), FORMAT_NOT)]
-    ):
-        with safe_open(concept.save(tmp_path / f"{number}.safetensors"), framework="pt") as file:
-            assert json.loads(file.metadata()["persam"])["format"] == form
-
-
 def test_an_address_is_named_as_it_was_given():
     with pytest.raises(ConceptError, match=r"there is no concept file https://example.org/rex.safetensors"):
         Concept.load("https://example.org/rex.safetensors")
 
 
-NO_CONCEPT = f"holds no concept of the format {FORMAT} or {FORMAT_NOT}"
-AGAINST = {"not_this.features": torch.ones(1, 4), "not_this.colours": torch.ones(1, 3)}
-AGAINST |= {"not_this.image": torch.tensor([0])}
+NO_CONCEPT = f"holds no concept of the format {FORMAT}"
 DAMAGED = {
     "missing": (lambda path: None, "there is no concept file .*x.safetensors. Make one with `persam learn`"),
     "empty": (lambda path: path.write_bytes(b""), "is not a concept file"),
     "text": (lambda path: path.write_text("a photo of my dog"), "is not a concept file"),
     "other model": (lambda path: save_file({"weight": torch.ones(3)}, path), NO_CONCEPT),
     "older format": (
-        lambda path: write(path, metadata={"format": "persam-concept-4"}),
-        f"{NO_CONCEPT} but of persam-concept-4. Learn it with `persam learn`",
+        lambda path: write(path, metadata={"format": "persam-concept-6"}),
+        f"{NO_CONCEPT} but of persam-concept-6. Learn it with `persam learn`",
     ),
-    "counter-examples that an older version would leave out": (lambda path: write(path, **AGAINST), NO_CONCEPT),
-    "no counter-examples where they are announced": (
-        lambda path: write(path, metadata={"format": FORMAT_NOT}),
+    "counter-examples without an identity": (
+        lambda path: made(identity=None, not_this=identity_of(torch.eye(3))).save(path),
         NO_CONCEPT,
     ),
     "counter-examples of another length": (
-        lambda path: write(path, metadata={"format": FORMAT_NOT}, **AGAINST | {"not_this.features": torch.ones(1, 5)}),
+        lambda path: made(not_this=identity_of(torch.ones(1, 5))).save(path),
         NO_CONCEPT,
     ),
     "metadata of another kind": (

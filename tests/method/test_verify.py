@@ -9,16 +9,17 @@ import torch
 
 from persam.geometry import patch_colours, resize_to_input
 from persam.method.calibration import Calibration
-from persam.method.object_crop import MARGIN
+from persam.method.object_crop import AFAR, MARGIN, REFERENCE_VIEWS, View
 from persam.method.verify import (
     PARTS,
-    TURNS,
+    SMALL,
     IdentityDescriptor,
     describe,
-    describe_turned,
+    describe_references,
     identity_similarity,
     mutual_similarity,
 )
+from persam.sam.crop import Crop
 from tests.colour import GREEN, GREY, RED, SIDE, ColourBackbone
 
 FUR, NOSE, GRASS = torch.eye(3)
@@ -27,7 +28,8 @@ CALIBRATION = Calibration("0")
 
 def descriptor(*patches: torch.Tensor, colours: torch.Tensor | None = None) -> IdentityDescriptor:
     shades = torch.zeros(len(patches), 3) if colours is None else colours
-    return IdentityDescriptor(torch.stack(patches), shades, torch.zeros(len(patches), dtype=torch.long))
+    image = torch.zeros(len(patches), dtype=torch.long)
+    return IdentityDescriptor(torch.stack(patches), shades, image, image.bool())
 
 
 def similarity(known: IdentityDescriptor, found: IdentityDescriptor | None) -> float:
@@ -130,7 +132,8 @@ def test_of_several_images_the_most_similar_one_counts():
 
 
 def test_nothing_is_similar_to_nothing():
-    empty = IdentityDescriptor(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    image = torch.zeros(0, dtype=torch.long)
+    empty = IdentityDescriptor(torch.zeros(0, 3), torch.zeros(0, 3), image, image.bool())
     assert similarity(descriptor(FUR), None) == 0.0
     assert similarity(empty, descriptor(FUR)) == 0.0
 
@@ -214,10 +217,10 @@ def test_a_plain_surface_is_one_part_and_a_rich_one_many_up_to_a_limit():
 
 def test_it_moves_to_a_device_whole():
     moved = descriptor(FUR, NOSE).to("meta")
-    assert {part.device.type for part in (moved.features, moved.colours, moved.image)} == {"meta"}
+    assert {part.device.type for part in (moved.features, moved.colours, moved.image, moved.afar)} == {"meta"}
 
 
-# ---- turned
+# ---- other views
 
 
 def halves() -> tuple[np.ndarray, np.ndarray]:
@@ -228,11 +231,12 @@ def halves() -> tuple[np.ndarray, np.ndarray]:
     return rgb, mask
 
 
-@pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.parametrize("turn", range(4))
 def test_a_turned_crop_shows_the_same_parts_at_their_new_places(turn):
     rgb, mask = halves()
     backbone = ColourBackbone()
-    [straight], [turned] = (describe(backbone, [(rgb, mask)], CALIBRATION, turn=number) for number in (0, turn))
+    [straight] = describe(backbone, [(rgb, mask)], CALIBRATION)
+    [turned] = describe(backbone, [(rgb, mask)], CALIBRATION, view=View(turn))
     assert straight is not None
     assert turned is not None
     assert identity_similarity(straight, turned, CALIBRATION.choice) == pytest.approx(1, abs=0.02)
@@ -240,7 +244,7 @@ def test_a_turned_crop_shows_the_same_parts_at_their_new_places(turn):
     assert turned.features.shape[1] == int(shown)
 
 
-def test_a_reference_is_described_in_every_turn_and_the_most_similar_counts():
+def test_a_reference_is_described_in_every_view_and_the_most_similar_counts():
     """By a backbone whose features say where in its crop a patch lies, as no colour does."""
     rgb, mask = halves()
     seen = []
@@ -254,21 +258,51 @@ def test_a_reference_is_described_in_every_turn_and_the_most_similar_counts():
                 embedding, features=torch.cat([embedding.features * rows, embedding.features * (1 - rows)], dim=1)
             )
 
-    [known] = describe_turned(Placed(), [(rgb, mask)], CALIBRATION)
+    [known] = describe_references(Placed(), [(rgb, mask)], CALIBRATION)
     assert known is not None
-    assert known.image.unique().tolist() == list(range(TURNS))
-    for number, crop in enumerate(seen[1:], start=1):
+    assert known.image.unique().tolist() == list(range(len(REFERENCE_VIEWS)))
+    assert known.image[known.afar].unique().tolist() == [4]
+    for number, crop in enumerate(seen[1:4], start=1):
         np.testing.assert_array_equal(crop, np.rot90(seen[0], number))
     first = known.image == 0
-    upright = IdentityDescriptor(known.features[first], known.colours[first], known.image[first])
+    upright = IdentityDescriptor(known.features[first], known.colours[first], known.image[first], known.afar[first])
     over = np.ascontiguousarray(rgb[::-1, ::-1]), np.ascontiguousarray(mask[::-1, ::-1])
     [found] = describe(Placed(), [over], CALIBRATION)
     assert similarity(known, found) > similarity(upright, found) + 0.02
 
 
-def test_an_empty_mask_has_no_description_in_any_turn():
+def test_an_empty_mask_has_no_description_in_any_view():
     rgb, mask = halves()
-    assert describe_turned(ColourBackbone(), [(rgb, mask & False)], CALIBRATION) == [None]
+    assert describe_references(ColourBackbone(), [(rgb, mask & False)], CALIBRATION) == [None]
+
+
+@pytest.mark.parametrize(("box", "fill"), [((200, 200, 391, 295), 1.0), ((0, 0, 191, 95), 0.81)])
+def test_from_afar_an_object_has_few_pixels_wherever_it_is(box, fill):
+    """A pattern of single pixels becomes the mean of those that one pixel would show."""
+    crop = Crop.around(box, (600, 600), margin=MARGIN)
+    assert crop.fill == pytest.approx(fill, abs=0.01)
+    rows, columns = (extent.stop - extent.start for extent in crop.slices)
+    pixels = np.zeros((rows, columns, 3), np.uint8)
+    pixels[::2] = 200
+    pixels[:, columns // 2 :] += 50
+    seen = View(afar=True).of(pixels, crop)
+    assert seen.shape == pixels.shape
+    assert np.ptp(seen[:, : columns // 3].astype(int)) < 20
+    steps = np.abs(np.diff(seen[rows // 2, :, 0].astype(int)))
+    pixel = 192 / AFAR  # of the photo, as wide as one from afar
+    assert pixel <= (steps > 0).sum() <= 3 * pixel
+
+
+@pytest.mark.parametrize(("side", "small"), [(SMALL - 2, True), (SMALL + 2, False)])
+def test_only_a_small_find_is_compared_with_references_from_afar(side, small):
+    rgb, mask = np.full((400, 400, 3), GREY, np.uint8), np.zeros((400, 400), bool)
+    mask[100 : 100 + side, 100:140] = True
+    rgb[mask] = RED
+    found = described(rgb, mask)
+    assert found.small == small
+    opposite = replace(found, features=-found.features, colours=found.colours + 90)
+    known = IdentityDescriptor.joined([opposite, replace(found, afar=~found.afar)])
+    assert similarity(known, found) == pytest.approx(1.0 if small else 0.0, abs=0.01)
 
 
 def test_descriptors_of_several_images_stay_apart_when_they_are_joined():

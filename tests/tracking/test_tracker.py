@@ -6,9 +6,8 @@ import torch
 
 import persam
 from persam.errors import MaskError, OutOfMemoryError, TrackingError
-from persam.method.verify import TURNS
 from persam.tracking.tracker import Tracker, _Ours
-from tests.colour import BLUE, GREEN, RED, colour_model, mask, photo
+from tests.colour import BLUE, GREEN, RED, VIEWS, colour_model, mask, photo
 
 HERE, THERE = (6, 20, 25, 39), (36, 40, 55, 59)
 
@@ -95,7 +94,7 @@ def test_a_correction_is_a_new_anchor_and_the_number_stays():
     right = tracker.correct(wrong, mask(at_xyxy=THERE))
     assert right["it"].track_id == 1
     assert (right["it"].mask == mask(at_xyxy=THERE)).all()
-    assert model.backbone.encoded == 2 + TURNS  # the frame, and the reference with its crops: a correction costs none
+    assert model.backbone.encoded == 2 + VIEWS  # the frame, and the reference with its crops: a correction costs none
 
 
 @pytest.mark.parametrize("mark", [persam.Box(36, 40, 55, 59), persam.Points(((45, 50),))])

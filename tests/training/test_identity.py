@@ -19,7 +19,8 @@ from training.identity import HEAD, VIEWS, Objects
 
 def described(features: torch.Tensor) -> IdentityDescriptor:
     count = len(features)
-    return IdentityDescriptor(features.half(), torch.zeros(count, 3), torch.zeros(count, dtype=torch.long))
+    image = torch.zeros(count, dtype=torch.long)
+    return IdentityDescriptor(features.half(), torch.zeros(count, 3), image, image.bool())
 
 
 def objects(count: int = 16) -> Objects:
