@@ -15,7 +15,7 @@ WHEEL = (
 )
 SDIST = (
     *WHEEL[:3],
-    r"(tests|training|demos|docs)/[\w./-]+\.(py|sh|md|txt|npz|jpg|png|ipynb)",
+    r"(tests|training|demos|docs)/[\w./-]+\.(py|sh|md|txt|npz|jpg|png|svg|ipynb)",
     r"data/[\w./-]+\.(py|md|csv|jpg|png|json)",
     r"(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md",
     r"(LICENSE|CITATION\.cff|PKG-INFO|constraints\.txt|mkdocs\.yml|pyproject\.toml|\.gitignore)",
