@@ -24,7 +24,7 @@ Masks are NAME.png; with --max-instances NAME_1.png, NAME_2.png, ...; with sever
 with both NAME_<concept>_1.png, ... OUT/manifest.json says which run made them: another one is refused there. A run that
 was stopped goes on with --resume."""
 LEARN_HELP = f"""\
-Learn an object from one or more photos of it, and save it in a file of a hundred kilobytes or so.
+Learn an object from one or more photos of it, and save it in a file of 150 kilobytes or so.
 
   REF     a photo that shows the object
 {_mask_help("REF")}"""

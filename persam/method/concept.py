@@ -1,4 +1,4 @@
-"""What to look for: a Concept is learned from reference images without training. A file takes 100 kilobytes or so."""
+"""What to look for: a Concept is learned from reference images without training. A file takes 150 kilobytes or so."""
 
 import json
 from collections.abc import Sequence
@@ -114,7 +114,7 @@ class Concept:
         return known | {"counter-examples": self.counter_examples, "tuned": self.scale_weights is not None}
 
     def save(self, path: str | Path) -> Path:
-        """Writes a safetensors file of a hundred kilobytes or less for each reference: numbers and metadata, no image.
+        """Writes a safetensors file of 200 kilobytes at most for each reference: numbers and metadata, no image.
 
         Raises:
             OutputError: the file cannot be written.
@@ -263,7 +263,7 @@ def _descriptor(which: str, tensors: dict[str, Tensor]) -> IdentityDescriptor | 
     if f"{which}.features" not in tensors:
         return None
     features, colours, image, afar = (tensors[f"{which}.{name}"] for name in IDENTITY)
-    return IdentityDescriptor(features, colours, image, afar)
+    return IdentityDescriptor(features, colours, image, afar.bool())
 
 
 def _is_concept(words: object, tensors: dict[str, Tensor]) -> bool:

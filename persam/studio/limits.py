@@ -9,7 +9,7 @@ from PIL import Image
 
 from persam.errors import LimitError
 
-CONCEPT_BYTES = 16 << 20  # of a concept's file, which takes a hundred kilobytes a reference
+CONCEPT_BYTES = 16 << 20  # of a concept's file, which takes 150 kilobytes a reference
 MB, MEGAPIXEL = 1_000_000, 1_000_000
 
 
