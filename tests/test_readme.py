@@ -63,7 +63,7 @@ def test_the_readmes_code_runs_as_it_stands_and_finds_what_it_says(tmp_path, mon
     assert not (names["a_cat"].mask & names["a_cup"].mask).any()
     assert len(names["coins"]) >= 8
     assert names["cat"].scale_weights is not None
-    assert Path("cat.safetensors").stat().st_size < 250_000  # two references
+    assert Path("cat.safetensors").stat().st_size < 320_000  # two references
 
 
 @pytest.mark.slow
