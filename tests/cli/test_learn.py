@@ -9,7 +9,7 @@ from PIL import Image
 
 from persam.method.concept import Concept
 from tests.cli.typed import boxes, records
-from tests.colour import mask, photo
+from tests.colour import VIEWS, mask, photo
 
 
 @pytest.mark.usefixtures("colours", "here")
@@ -34,7 +34,7 @@ def test_every_object_of_a_map_of_labels_is_learned(persam, colours):
         ("object 3", "each/object-3.safetensors"),
         ("object 7", "each/object-7.safetensors"),
     ]
-    assert colours.batches == [1, 2, 2, 2, 2]  # the photo, and a crop of each object in each of four turns
+    assert colours.batches == [1] + VIEWS * [2]  # the photo, and in each view a crop of each object
     assert Concept.load("each/object-7.safetensors").name == "object 7"
 
 
